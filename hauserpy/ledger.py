@@ -1,0 +1,170 @@
+"""The ledger of loaded windows: overlaps, gaps, and what there is to do about a bundle. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Self
+
+from hauserpy.errors import LedgerMoved, LedgerUnreadable
+from hauserpy.model import BEGINNING, Bundle, Clip, EntryKind, LedgerEntry, Window, rfc3339
+
+BASELINE_LOAD = "hauser-baseline"
+"""The load id of the entry that stands for what the Go hauser loaded before we came."""
+
+_CLOCK_SKEW = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Entries in the order of their windows, which are disjoint; and how far sync has come."""
+
+    entries: tuple[LedgerEntry, ...] = ()
+    checkpoint: datetime | None = None
+
+    @classmethod
+    def of(cls, entries: Iterable[LedgerEntry], checkpoint: datetime | None) -> Self:
+        """Sorted and checked; raises LedgerUnreadable when two windows overlap."""
+        ordered = sorted(entries, key=lambda e: e.window)
+        for before, after in zip(ordered, ordered[1:], strict=False):
+            if before.window.overlaps(after.window):
+                raise LedgerUnreadable(
+                    f"the ledger's windows {before.window} and {after.window} overlap.",
+                    "Restore it from a backup; hauserpy never writes such a ledger.",
+                )
+        return cls(tuple(ordered), checkpoint)
+
+    def overlapping(self, window: Window) -> tuple[LedgerEntry, ...]:
+        return tuple(e for e in self.entries if e.window.overlaps(window))
+
+    def loads_in(self, window: Window) -> frozenset[str]:
+        """The load ids of the entries that overlap ``window``: what a load compares by."""
+        return frozenset(e.load for e in self.overlapping(window))
+
+    def missing(self, window: Window) -> tuple[Window, ...]:
+        """The parts of ``window`` that are not loaded, in order."""
+        return tuple(_without(window, (e.window for e in self.overlapping(window))))
+
+    def gaps(self) -> tuple[Window, ...]:
+        """What is not loaded between the first loaded window and the last."""
+        if not self.entries:
+            return ()
+        return self.missing(Window(self.entries[0].window.start, self.entries[-1].window.stop))
+
+    def baseline(self) -> tuple[LedgerEntry, ...]:
+        """What the Go hauser loaded: one entry, or several when backfills were cut out of it."""
+        return tuple(e for e in self.entries if e.kind is EntryKind.HAUSER)
+
+    def with_baseline(self, checkpoint: datetime, loaded_at: datetime | None = None) -> Self:
+        """An empty ledger that takes over from the Go hauser at its checkpoint."""
+        entry = LedgerEntry(
+            window=Window(BEGINNING, checkpoint),
+            kind=EntryKind.HAUSER,
+            bundle="",
+            load=BASELINE_LOAD,
+            loaded_at=loaded_at,
+            reason="loaded by the Go hauser before hauserpy",
+        )
+        return replace(self, entries=(entry,), checkpoint=checkpoint)
+
+    def replaced_by(self, entry: LedgerEntry, expected: frozenset[str]) -> tuple[LedgerEntry, ...]:
+        """The entries that a load of ``entry`` removes or cuts; raises LedgerMoved unless their
+        load ids are those that the caller expected."""
+        found = self.overlapping(entry.window)
+        if frozenset(e.load for e in found) != expected:
+            raise LedgerMoved(
+                f"another run has loaded part of {entry.window} meanwhile; nothing was written.",
+                "Run again.",
+            )
+        for old in found:
+            if old.kind is not EntryKind.HAUSER and not entry.window.covers(old.window):
+                raise ValueError(f"a load of {entry.window} would cut {old.window} in two")
+        return found
+
+    def after(
+        self, entry: LedgerEntry, *, expected: frozenset[str], checkpoint: datetime | None
+    ) -> Self:
+        """The ledger as it is once ``entry`` is loaded: compare-and-set, in memory."""
+        gone = self.replaced_by(entry, expected)
+        kept = [e for e in self.entries if e not in gone]
+        for old in gone:
+            if old.kind is EntryKind.HAUSER:
+                kept += [replace(old, window=w) for w in _without(old.window, [entry.window])]
+        made = type(self).of([*kept, entry], self.checkpoint)
+        return made.raised_to(checkpoint)
+
+    def raised_to(self, checkpoint: datetime | None) -> Self:
+        """With the checkpoint there, unless it is further already."""
+        if checkpoint is None or (self.checkpoint is not None and checkpoint <= self.checkpoint):
+            return self
+        return replace(self, checkpoint=checkpoint)
+
+    def advanced(self, checkpoint: datetime, expected: frozenset[str]) -> Self:
+        """With the checkpoint moved over loaded windows, if they are those that were expected."""
+        start = self.checkpoint or BEGINNING
+        if checkpoint > start and self.loads_in(Window(start, checkpoint)) != expected:
+            raise LedgerMoved(
+                f"another run has loaded windows before {rfc3339(checkpoint)} meanwhile.",
+                "Run again.",
+            )
+        return self.raised_to(checkpoint)
+
+    def refuse_future(self, now: datetime) -> None:
+        """Raise LedgerUnreadable when it claims to have loaded what has not happened yet."""
+        reach = [e.window.stop for e in self.entries]
+        if self.checkpoint is not None:
+            reach.append(self.checkpoint)
+        latest = max(reach, default=now)
+        if latest > now + _CLOCK_SKEW:
+            raise LedgerUnreadable(
+                f"the ledger reaches to {rfc3339(latest)}, which lies in the future"
+                f" (now it is {rfc3339(now)}).",
+                "Check this machine's clock; if it is right, the ledger or the checkpoint was"
+                " edited: restore it from a backup.",
+            )
+
+
+def _without(window: Window, loaded: Iterable[Window]) -> Iterator[Window]:
+    """``window`` minus the ``loaded`` ones, which are disjoint."""
+    start = window.start
+    for other in sorted(loaded):
+        if start < other.start and start < window.stop:
+            yield Window(start, min(other.start, window.stop))
+        start = max(start, other.stop)
+    if start < window.stop:
+        yield Window(start, window.stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One load to make: ``window`` of ``bundle``, replacing the loads in ``expected``.
+
+    ``clip`` is None when the window is the whole bundle.
+    """
+
+    bundle: Bundle
+    window: Window
+    clip: Clip | None
+    expected: frozenset[str]
+
+
+def steps_for(ledger: Ledger, bundle: Bundle, *, replace_loaded: bool = False) -> tuple[Step, ...]:
+    """What to load of ``bundle``: nothing, the whole, or the parts that are not loaded yet.
+
+    With ``replace_loaded``, windows that lie inside the bundle are loaded anew; one that reaches
+    beyond it is kept, since a part of it cannot be replaced, except the Go hauser's baseline, out
+    of which the window is cut.
+    """
+    keep = ledger.overlapping(bundle.window)
+    if replace_loaded:
+        keep = tuple(
+            e for e in keep if e.kind is not EntryKind.HAUSER and not bundle.window.covers(e.window)
+        )
+    windows = list(_without(bundle.window, (e.window for e in keep)))
+    if windows == [bundle.window]:
+        return (Step(bundle, bundle.window, None, ledger.loads_in(bundle.window)),)
+    return tuple(
+        Step(bundle, w, Clip(w, bundle.window, strays=n == 0), ledger.loads_in(w))
+        for n, w in enumerate(windows)
+    )
