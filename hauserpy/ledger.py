@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,7 +28,7 @@ class Ledger:
     def of(cls, entries: Iterable[LedgerEntry], checkpoint: datetime | None) -> Self:
         """Sorted and checked; raises LedgerUnreadable when two windows overlap."""
         ordered = sorted(entries, key=lambda e: e.window)
-        for before, after in zip(ordered, ordered[1:], strict=False):
+        for before, after in itertools.pairwise(ordered):
             if before.window.overlaps(after.window):
                 raise LedgerUnreadable(
                     f"the ledger's windows {before.window} and {after.window} overlap.",
