@@ -1,0 +1,197 @@
+"""What a run is told to do: typed, frozen settings with their defaults, one attribute a key."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from hauserpy.config.secret import Secret
+from hauserpy.errors import ConfigError
+from hauserpy.model import Compression, StageFormat
+
+
+class ExportApi(StrEnum):
+    BUNDLES = "bundles"
+    """Generation 1, Data Export: the account's own bundles."""
+    SEGMENTS = "segments"
+    """Generation 2, Segment Export: windows that we ask for."""
+
+
+class Provider(StrEnum):
+    LOCAL = "local"
+    AWS = "aws"
+    GCP = "gcp"
+
+
+API_URLS: Mapping[ExportApi, str] = {
+    ExportApi.BUNDLES: "https://export.fullstory.com/api/v1",
+    ExportApi.SEGMENTS: "https://api.fullstory.com",
+}
+
+
+def available_cores() -> int:
+    """The cores that this process may run on, which in a container are fewer than the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def system_temp() -> Path:
+    return Path(tempfile.gettempdir())
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """An extra header for each request to the export API; its value may be a proxy's password."""
+
+    key: str
+    value: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """``[local]``: files in a folder."""
+
+    save_dir: Path = Path()
+    start_time: datetime | None = None
+    use_start_time: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """``[s3]``: where files go with ``StorageOnly``, and where parts wait for Redshift's COPY."""
+
+    bucket: str = ""
+    """The bucket's name, and behind a slash a path in it."""
+    region: str = ""
+    """Empty: what the AWS SDK finds."""
+    timeout: timedelta = timedelta(minutes=5)
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedshiftSettings:
+    """``[redshift]``."""
+
+    host: str = ""
+    port: int = 5439
+    db: str = ""
+    user: str = ""
+    password: Secret | None = None
+    credentials: Secret | None = None
+    iam_role: str | None = None
+    cluster_identifier: str | None = None
+    workgroup: str | None = None
+    ssl_mode: str = "require"
+    ssl_root_cert: Path | None = None
+    database_schema: str = "search_path"
+    """A schema, or ``search_path``: where the connection's own search path leads."""
+    export_table: str = "fsexport"
+    sync_table: str = "fssync"
+    var_char_max: int = 65535
+    custom_vars_type: str = "varchar"
+
+
+@dataclass(frozen=True, slots=True)
+class GcsSettings:
+    """``[gcs]``: where files go with ``StorageOnly``; with BigQuery optional."""
+
+    bucket: str = ""
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BigQuerySettings:
+    """``[bigquery]``."""
+
+    project: str = ""
+    dataset: str = ""
+    export_table: str = "fs_export"
+    sync_table: str = "fs_sync"
+    partition_expiration: timedelta = timedelta(0)
+    """Zero: partitions do not expire."""
+    location: str | None = None
+    credentials_file: Path | None = None
+    impersonate: str | None = None
+    endpoint: str | None = None
+    custom_vars_type: str = "string"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be configured; ``Settings()`` is a run with no file and no variables.
+
+    `hauserpy.config.load` makes one from a file and the environment, checked; one made by hand is
+    taken at its word. ``origins`` tells where each value came from, by the key's full name
+    (``CheckInterval``, ``redshift.Host``); keys that are not in it have their default.
+    """
+
+    fs_api_token: Secret | None = None
+    export_api: ExportApi = ExportApi.BUNDLES
+    api_url: str = ""
+    """Never empty in use: the default of ``export_api`` takes its place. No slash at the end."""
+    additional_http_header: tuple[Header, ...] = ()
+    backoff: timedelta = timedelta(seconds=30)
+    backoff_steps_max: int = 8
+    check_interval: timedelta = timedelta(minutes=30)
+    start_time: datetime | None = None
+    """Aware and in UTC; None: all that is offered (bundles), 30 days back (segments)."""
+    segment_id: str = "everyone"
+    export_duration: timedelta = timedelta(hours=1)
+    export_delay: timedelta = timedelta(hours=24)
+    include_mobile_apps_fields: bool = False
+    connect_timeout: timedelta = timedelta(seconds=10)
+    read_timeout: timedelta = timedelta(seconds=60)
+    """The longest silence within an answer."""
+    bundle_timeout: timedelta = timedelta(hours=2)
+    """The longest that one download may take."""
+    retry_after_max: timedelta = timedelta(minutes=15)
+    poll_timeout: timedelta = timedelta(hours=6)
+    """The longest wait for one export to be made ready (segments)."""
+
+    format: StageFormat = StageFormat.CSV
+    compression: Compression = Compression.NONE
+    file_prefix: str = ""
+    tmp_dir: Path = field(default_factory=system_temp)
+    max_record_bytes: int = 16 * 1024 * 1024
+
+    provider: Provider = Provider.LOCAL
+    storage_only: bool = False
+    workers: int = field(default_factory=available_cores)
+
+    local: LocalSettings = field(default_factory=LocalSettings)
+    s3: S3Settings = field(default_factory=S3Settings)
+    redshift: RedshiftSettings = field(default_factory=RedshiftSettings)
+    gcs: GcsSettings = field(default_factory=GcsSettings)
+    bigquery: BigQuerySettings = field(default_factory=BigQuerySettings)
+
+    path: Path | None = field(default=None, compare=False)
+    """The file that was read."""
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """What was inferred, one sentence each: for the log."""
+    warnings: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.api_url:
+            object.__setattr__(self, "api_url", API_URLS[self.export_api])
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether the destination is files or objects rather than a warehouse's tables."""
+        return self.provider is Provider.LOCAL or self.storage_only
+
+    def require_token(self) -> Secret:
+        """The API token. Raises ConfigError when there is none, or what is there cannot be one."""
+        if self.fs_api_token is None or not self.fs_api_token:
+            raise ConfigError(
+                "there is no Fullstory API token.",
+                "Set the environment variable FULLSTORY_API_TOKEN, or FsApiToken in the"
+                " configuration file.",
+            )
+        return self.fs_api_token
