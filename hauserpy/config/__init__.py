@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hauserpy.config.durations import format_duration, parse_duration
+from hauserpy.config.load import load
 from hauserpy.config.secret import MASK, Secret
 from hauserpy.config.settings import (
     API_URLS,
@@ -15,6 +17,8 @@ from hauserpy.config.settings import (
     S3Settings,
     Settings,
 )
+from hauserpy.config.show import Row, describe, example_text
+from hauserpy.config.urls import is_loopback
 
 __all__ = [
     "API_URLS",
@@ -26,7 +30,14 @@ __all__ = [
     "LocalSettings",
     "Provider",
     "RedshiftSettings",
+    "Row",
     "S3Settings",
     "Secret",
     "Settings",
+    "describe",
+    "example_text",
+    "format_duration",
+    "is_loopback",
+    "load",
+    "parse_duration",
 ]

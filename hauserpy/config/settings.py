@@ -11,7 +11,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from hauserpy.config.secret import Secret
-from hauserpy.errors import ConfigError
 from hauserpy.model import Compression, StageFormat
 
 
@@ -57,7 +56,7 @@ class Header:
 class LocalSettings:
     """``[local]``: files in a folder."""
 
-    save_dir: Path = Path()
+    save_dir: Path = Path("data")
     start_time: datetime | None = None
     use_start_time: bool = False
 
@@ -188,10 +187,13 @@ class Settings:
 
     def require_token(self) -> Secret:
         """The API token. Raises ConfigError when there is none, or what is there cannot be one."""
-        if self.fs_api_token is None or not self.fs_api_token:
-            raise ConfigError(
-                "there is no Fullstory API token.",
-                "Set the environment variable FULLSTORY_API_TOKEN, or FsApiToken in the"
-                " configuration file.",
-            )
-        return self.fs_api_token
+        from hauserpy.config.required import check_token
+
+        return check_token(self.fs_api_token)
+
+    def require_destination(self) -> None:
+        """Raises ConfigError that names what the chosen destination still lacks: a bucket, a host,
+        credentials; or what is still an example's placeholder (``<your bucket>``)."""
+        from hauserpy.config.required import check_destination
+
+        check_destination(self)
