@@ -1,0 +1,175 @@
+"""What both SQL destinations share: the tables' names, ledger rows, and what they mean together.
+
+Three small tables stand beside the events (design 2): hauser's own ``SyncTable`` (``ID``,
+``Processed``, ``BundleEndTime``), ``<SyncTable>_ledger`` with a row for each loaded window, and
+``<SyncTable>_lock`` with exactly one row, which a load locks first and which holds our checkpoint.
+That the checkpoint is there as well is how a later run of the Go hauser is noticed: it knows only
+``SyncTable``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hauserpy.errors import HauserHasRun, LedgerUnreadable
+from hauserpy.ledger import Ledger
+from hauserpy.model import FieldType, LedgerEntry, rfc3339
+
+SYNC_COLUMNS: Mapping[str, FieldType] = {
+    "ID": FieldType.INT64,
+    "Processed": FieldType.TIME,
+    "BundleEndTime": FieldType.TIME,
+}
+"""hauser's, exactly as it writes them."""
+
+LEDGER_COLUMNS: Mapping[str, FieldType] = {
+    "StartTime": FieldType.TIME,
+    "StopTime": FieldType.TIME,
+    "Kind": FieldType.STRING,
+    "Bundle": FieldType.STRING,
+    "LoadId": FieldType.STRING,
+    "Records": FieldType.INT64,
+    "Bytes": FieldType.INT64,
+    "Changes": FieldType.STRING,
+    "FirstEvent": FieldType.TIME,
+    "LastEvent": FieldType.TIME,
+    "LoadedAt": FieldType.TIME,
+    "Reason": FieldType.STRING,
+    "Version": FieldType.INT64,
+}
+"""``Changes`` is JSON text: ``{"unfit": {"EventStart": 3}}``."""
+
+LOCK_COLUMNS: Mapping[str, FieldType] = {
+    "LoadId": FieldType.STRING,
+    "Checkpoint": FieldType.TIME,
+}
+"""One row: the load that locked it last, and how far sync has come."""
+
+_BIGGEST = 2**63 - 1
+
+
+def ledger_table(sync_table: str) -> str:
+    return f"{sync_table}_ledger"
+
+
+def lock_table(sync_table: str) -> str:
+    return f"{sync_table}_lock"
+
+
+def row_of(entry: LedgerEntry) -> dict[str, Any]:
+    """The entry's values by column of the ledger table, times as aware datetimes."""
+    return {
+        "StartTime": entry.window.start,
+        "StopTime": entry.window.stop,
+        "Kind": entry.kind.value,
+        "Bundle": entry.bundle,
+        "LoadId": entry.load,
+        "Records": entry.records,
+        "Bytes": entry.bytes,
+        "Changes": json.dumps(entry.changes.to_json(), separators=(",", ":")),
+        "FirstEvent": entry.first_event,
+        "LastEvent": entry.last_event,
+        "LoadedAt": entry.loaded_at,
+        "Reason": entry.reason,
+        "Version": entry.version,
+    }
+
+
+def entry_of(row: Mapping[str, Any]) -> LedgerEntry:
+    """The inverse of `row_of`; times without a zone are taken for UTC, NULL texts for empty ones.
+
+    Raises LedgerUnreadable when the row is none that we wrote.
+    """
+    try:
+        return LedgerEntry.from_json(
+            {
+                "start": _text(row["StartTime"]),
+                "stop": _text(row["StopTime"]),
+                "kind": row["Kind"],
+                "bundle": row["Bundle"] or "",
+                "load": row["LoadId"],
+                "records": row["Records"],
+                "bytes": row["Bytes"],
+                "changes": json.loads(row["Changes"] or "{}"),
+                "first_event": _text(row["FirstEvent"]),
+                "last_event": _text(row["LastEvent"]),
+                "loaded_at": _text(row["LoadedAt"]),
+                "reason": row["Reason"] or "",
+                "files": [],
+                "version": row["Version"],
+            }
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise LedgerUnreadable(
+            f"a row of the ledger table cannot be read ({type(error).__name__}: {error}).",
+            "Restore the table from a backup; hauserpy never takes it for an empty one.",
+        ) from error
+
+
+def _text(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    return rfc3339(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the three tables hold, read in one snapshot.
+
+    ``checkpoint`` is the lock row's, ``synced`` the greatest BundleEndTime of SyncTable. A table
+    that does not exist yet counts as empty.
+    """
+
+    entries: tuple[LedgerEntry, ...] = ()
+    checkpoint: datetime | None = None
+    synced: datetime | None = None
+
+    @property
+    def first_contact(self) -> bool:
+        """Whether the Go hauser's checkpoint is still to be taken over as the baseline."""
+        return not self.entries and self.checkpoint is None and self.synced is not None
+
+    def ledger(self, sync_table: str) -> Ledger:
+        """The ledger, with the Go hauser's baseline at first contact.
+
+        Raises HauserHasRun when SyncTable is ahead of our checkpoint, LedgerUnreadable when
+        windows overlap.
+        """
+        if self.synced is not None:
+            if self.first_contact:
+                return Ledger().with_baseline(self.synced)
+            if self.checkpoint is None or self.synced > self.checkpoint:
+                ours = "none" if self.checkpoint is None else rfc3339(self.checkpoint)
+                raise HauserHasRun(
+                    f"{sync_table} says that data is loaded up to {rfc3339(self.synced)}, but"
+                    f" hauserpy's own checkpoint is {ours}: the Go hauser has run since.",
+                    "Stop it for good. Then delete its later rows from"
+                    f" {sync_table} (and from the export table those whose BundleStartTime is NULL"
+                    " and whose EventStart is not before hauserpy's checkpoint), and run again.",
+                )
+        return Ledger.of(self.entries, self.checkpoint)
+
+
+def stored(
+    rows: Iterable[Mapping[str, Any]], checkpoint: datetime | None, synced: datetime | None
+) -> Stored:
+    """`Stored` from rows of the ledger table."""
+    return Stored(tuple(entry_of(r) for r in rows), _utc(checkpoint), _utc(synced))
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def sync_id(entry: LedgerEntry) -> int:
+    """``ID`` of a row of SyncTable: the API's bundle id where it is a number, as in generation 1,
+    else the window's start in Unix seconds."""
+    if entry.bundle.isascii() and entry.bundle.isdigit() and int(entry.bundle) <= _BIGGEST:
+        return int(entry.bundle)
+    return int(entry.window.start.timestamp())
