@@ -1,0 +1,6 @@
+"""Fixtures of the stand-ins' own tests."""
+
+from tests.standins.fixtures import certificate, postgres, redshift
+from tests.standins.s3 import s3_standin
+
+__all__ = ["certificate", "postgres", "redshift", "s3_standin"]
