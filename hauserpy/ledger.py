@@ -53,6 +53,13 @@ class Ledger:
             return ()
         return self.missing(Window(self.entries[0].window.start, self.entries[-1].window.stop))
 
+    def reach(self, moment: datetime) -> datetime:
+        """The end of the loaded windows that follow one another from ``moment`` on."""
+        for entry in self.entries:
+            if entry.window.start <= moment < entry.window.stop:
+                moment = entry.window.stop
+        return moment
+
     def baseline(self) -> tuple[LedgerEntry, ...]:
         """What the Go hauser loaded: one entry, or several when backfills were cut out of it."""
         return tuple(e for e in self.entries if e.kind is EntryKind.HAUSER)

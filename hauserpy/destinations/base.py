@@ -34,6 +34,11 @@ class Destination(Protocol):
         """For messages: ``local ./data``, ``redshift dev.public.fsexport``."""
         ...
 
+    @property
+    def replaces_baseline(self) -> bool:
+        """Whether rows that the Go hauser loaded can be replaced by window (SQL: yes)."""
+        ...
+
     def prepare(self, fields: Sequence[Field]) -> Layout:
         """Create or extend what must be there (folder, tables, columns); sweep dead leftovers.
 

@@ -1,0 +1,92 @@
+"""The bytes of a bundle, gzip or not, as JSON text, with every check that gzip offers.
+
+HTTP clients and Python's own `GzipFile` accept some bodies that are cut short, so the members are
+walked here: each must end with a right CRC and length, and only another member may follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from isal import isal_zlib
+
+from hauserpy.errors import CorruptBundle
+
+_Broken: Any = isal_zlib.error
+GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_WRAPPED = 31
+"""zlib's wbits for a gzip header and trailer that the decompressor checks itself."""
+_MOST_OUT = 1 << 20
+"""Text comes out in pieces of at most so many bytes, whatever a hostile member expands to."""
+
+
+def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the text of a body that is gzip (one member or several) or plain already.
+
+    The first two bytes decide, never a header: proxies gunzip on their own. Raises CorruptBundle
+    with the offset in the compressed body for a bad CRC or length, a cut stream, or anything but
+    another member behind a member's end.
+    """
+    chunks = iter(chunks)
+    head = b""
+    while len(head) < len(GZIP_MAGIC):
+        try:
+            head += next(chunks)
+        except StopIteration:
+            break
+    if head.startswith(GZIP_MAGIC):
+        yield from _members(head, chunks)
+    else:
+        if head:
+            yield head
+        yield from chunks
+
+
+def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    consumed = 0
+    member = isal_zlib.decompressobj(_GZIP_WRAPPED)
+    while True:
+        before = len(data)
+        try:
+            text = member.decompress(data, _MOST_OUT)
+        except _Broken as error:
+            raise CorruptBundle(_reason(error), offset=consumed, compressed=True) from error
+        if text:
+            yield text
+        if member.eof:
+            data = member.unused_data
+            consumed += before - len(data)
+            while not data:
+                try:
+                    data = next(chunks)
+                except StopIteration:
+                    return
+            # A magic number that is cut between two chunks is still a magic number.
+            while len(data) < len(GZIP_MAGIC):
+                try:
+                    data += next(chunks)
+                except StopIteration:
+                    break
+            if not data.startswith(GZIP_MAGIC):
+                raise CorruptBundle(
+                    "bytes follow the end of the gzip", offset=consumed, compressed=True
+                )
+            member = isal_zlib.decompressobj(_GZIP_WRAPPED)
+            continue
+        data = member.unconsumed_tail
+        consumed += before - len(data)
+        if not data and len(text) < _MOST_OUT:
+            try:
+                data = next(chunks)
+            except StopIteration:
+                raise CorruptBundle(
+                    "the gzip is cut short", offset=consumed, compressed=True
+                ) from None
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "checksum" in text.lower():
+        return "the gzip's checksum is wrong"
+    return f"the gzip cannot be unpacked ({text})"

@@ -1,0 +1,144 @@
+"""What local folders and object stores have in common: names, the ledger's document, hauser's mark.
+
+The commit point is one small document, ``.hauserpy/ledger.json``. hauser's own checkpoint,
+``.sync.hauser`` (RFC 3339, seconds), is kept beside it so that hauser could go on.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from hauserpy.config import Settings
+from hauserpy.errors import DestinationRefused, HauserHasRun, LedgerUnreadable
+from hauserpy.fields import Field, table_columns
+from hauserpy.ledger import Ledger
+from hauserpy.model import (
+    Column,
+    Compression,
+    CustomVarsKind,
+    EntryKind,
+    FieldType,
+    Layout,
+    LedgerEntry,
+    StageFormat,
+    Window,
+    rfc3339,
+)
+
+LEDGER = ".hauserpy/ledger.json"
+HAUSER_MARK = ".sync.hauser"
+_VERSION = 1
+
+
+def layout(settings: Settings, fields: tuple[Field, ...]) -> Layout:
+    """Files have the catalogue's columns, and no BundleStartTime: a file is its window."""
+    columns: tuple[Column, ...] = tuple(
+        c for c in table_columns(fields) if c.type is not FieldType.WINDOW_START
+    )
+    jsonl = settings.format is StageFormat.JSONL
+    return Layout(
+        columns=columns,
+        format=settings.format,
+        compression=settings.compression,
+        custom_vars=CustomVarsKind.OBJECT if jsonl else CustomVarsKind.TEXT,
+    )
+
+
+def file_name(prefix: str, window: Window, format: StageFormat, compression: Compression) -> str:
+    """``<FilePrefix><start, Unix seconds>.<extension>``, as hauser 1.x names its files."""
+    extension = "json" if format is StageFormat.RAW else format.value
+    if compression is Compression.GZIP and format is not StageFormat.PARQUET:
+        extension += ".gz"
+    start = window.start.timestamp()
+    return f"{prefix}{int(start)}.{extension}"
+
+
+def encode(ledger: Ledger) -> bytes:
+    """The ledger as its document: JSON, an entry a line, so that people can read and diff it."""
+    entries = b",\n  ".join(orjson.dumps(e.to_json()) for e in ledger.entries)
+    checkpoint = None if ledger.checkpoint is None else rfc3339(ledger.checkpoint)
+    head = {"version": _VERSION, "checkpoint": checkpoint}
+    return b'%b,"entries":[\n  %b\n]}\n' % (orjson.dumps(head)[:-1], entries)
+
+
+def decode(document: bytes, place: str) -> Ledger:
+    """The inverse of `encode`; raises LedgerUnreadable for anything else."""
+    try:
+        data: Any = json.loads(document)
+        if not isinstance(data, dict) or not isinstance(data.get("entries"), list):
+            raise TypeError("it is no ledger")
+        if int(data["version"]) > _VERSION:
+            raise LedgerUnreadable(
+                f"{place} is of version {data['version']}; this hauserpy reads {_VERSION}.",
+                "Upgrade hauserpy; nothing was changed.",
+            )
+        checkpoint = data["checkpoint"]
+        return Ledger.of(
+            (LedgerEntry.from_json(e) for e in data["entries"]),
+            None if checkpoint is None else parse_time(checkpoint),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise LedgerUnreadable(
+            f"{place} cannot be read ({error}).",
+            "It is never taken for an empty ledger: restore it from a backup, or move it away to"
+            " load everything anew.",
+        ) from error
+
+
+def parse_time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"a time without a zone: {text!r}")
+    return moment.astimezone(UTC)
+
+
+def hauser_mark(checkpoint: datetime) -> bytes:
+    """What hauser writes to ``.sync.hauser``: RFC 3339, whole seconds."""
+    return rfc3339(checkpoint.replace(microsecond=0)).encode()
+
+
+def read_hauser_mark(text: bytes, place: str) -> datetime:
+    """Raises LedgerUnreadable for an empty or damaged mark, which a crash of hauser leaves."""
+    try:
+        return parse_time(text.decode().strip())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise LedgerUnreadable(
+            f"{place}, the checkpoint of the Go hauser, cannot be read ({error}).",
+            "A crash of hauser leaves it empty. Write the end of the last good file's window into"
+            " it (like 2026-11-23T04:00:00Z), or remove it to load everything anew.",
+        ) from error
+
+
+def settle(ledger: Ledger | None, mark: datetime | None, place: str) -> Ledger:
+    """The ledger in force, from our own and the Go hauser's mark.
+
+    Without a ledger of ours, the mark becomes the baseline; a mark ahead of ours means that hauser
+    has run since: HauserHasRun.
+    """
+    if ledger is None:
+        return Ledger() if mark is None else Ledger().with_baseline(mark)
+    if mark is not None and (ledger.checkpoint is None or mark > ledger.checkpoint):
+        ours = "none" if ledger.checkpoint is None else rfc3339(ledger.checkpoint)
+        raise HauserHasRun(
+            f"{place} says {rfc3339(mark)}, our checkpoint is {ours}: the Go hauser has run since"
+            " hauserpy did.",
+            "Stop one of them. To go on with hauserpy, set that file back to our checkpoint and"
+            " remove the files that hauser wrote after it.",
+        )
+    return ledger
+
+
+def refuse_baseline(ledger: Ledger, window: Window) -> None:
+    """Raise DestinationRefused when ``window`` reaches into what the Go hauser wrote: its files
+    cannot be told apart by window, so that rows would be doubled."""
+    for entry in ledger.overlapping(window):
+        if entry.kind is EntryKind.HAUSER:
+            raise DestinationRefused(
+                f"{window} lies in what the Go hauser wrote (up to {rfc3339(entry.window.stop)});"
+                " its files cannot be replaced by window.",
+                "Backfill into another folder or bucket path instead.",
+            )

@@ -1,0 +1,65 @@
+"""Durable changes to the local disk, and what its errors mean to the operator."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hauserpy.errors import AccessDenied, ConfigError, DiskFull, HauserpyError
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Replace ``path`` by ``data``: whole or not at all, whenever the machine dies.
+
+    Temp file, fsync, rename, fsync of the folder.
+    """
+    temp = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    temp.replace(path)
+    fsync_folder(path.parent)
+
+
+def fsync_folder(path: Path) -> None:
+    """Make renames and removals in the folder last."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def remove(path: Path) -> None:
+    """Remove a file that may be gone already."""
+    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn an OSError inside into the error that says what the operator can do about ``what``."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, what) from error
+
+
+def explain(error: OSError, what: str) -> HauserpyError:
+    """The typed error for an OSError met while using ``what`` (a sentence's subject)."""
+    place = f" ({error.filename})" if error.filename else ""
+    reason = f"{what}: {error.strerror or error}{place}."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(reason, "Make room, or point TmpDir or SaveDir elsewhere; then run again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return AccessDenied(reason, "Let this user write there, or choose another folder.")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
+        return ConfigError(reason, "Choose another folder.")
+    return DiskFull(reason, "Check the disk; then run again.")

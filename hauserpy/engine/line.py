@@ -1,0 +1,185 @@
+"""The assembly line: while one bundle loads, the next is staged and the one after it fetched.
+
+Loads stay in order, and memory and disk are bounded: at most `_AHEAD` bundles are spooled or staged
+beyond the one that loads.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hauserpy import disk
+from hauserpy.engine.report import Reporter
+from hauserpy.engine.stop import Stop
+from hauserpy.errors import CorruptBundle
+from hauserpy.ledger import Step
+from hauserpy.model import Layout, Staged
+from hauserpy.pipeline.convert import Job
+from hauserpy.pipeline.pool import Pool
+from hauserpy.pipeline.spool import Spool
+from hauserpy.pipeline.stage import Progress, empty_folder, stage
+
+_AHEAD = 2
+_LOOK_SECONDS = 0.1
+"""How often a waiting thread looks whether the run is over."""
+
+Fetch = Callable[[Step, Spool], None]
+"""Download the step's bundle into the spool; see `hauserpy.export.fetch`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A step whose rows are staged. ``done`` gives its disk space back."""
+
+    step: Step
+    staged: Staged
+    done: Callable[[], None]
+
+
+class Over(Exception):
+    """The run ended while a thread was at work; nobody looks at what it made."""
+
+
+class Line:
+    """Runs steps through fetch and stage; iterate over it for what is ready to load.
+
+    An error of any stage is raised at the place in the order where its bundle would have come.
+    """
+
+    def __init__(
+        self,
+        steps: Iterator[Step],
+        fetch: Fetch,
+        *,
+        layout: Layout,
+        most_record_bytes: int,
+        folder: Path,
+        pool: Pool,
+        reporter: Reporter,
+        stop: Stop,
+    ) -> None:
+        self._steps = steps
+        self._fetch = fetch
+        self._layout = layout
+        self._most_record_bytes = most_record_bytes
+        self._folder = folder
+        self._pool = pool
+        self._reporter = reporter
+        self._stop = stop
+        self._over = threading.Event()
+        self._places = threading.Semaphore(_AHEAD)
+        self._spooled: queue.Queue[tuple[Step, Spool] | BaseException | None] = queue.Queue()
+        self._ready: queue.Queue[Ready | BaseException | None] = queue.Queue()
+        self._threads = [
+            threading.Thread(target=self._fetching, name="fetch", daemon=True),
+            threading.Thread(target=self._staging, name="stage", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __iter__(self) -> Iterator[Ready]:
+        while True:
+            item = self._take(self._ready)
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """End the threads; one that hangs in a download is left behind, and ends with the process."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(timeout=2.0)
+
+    def _take(self, line: queue.Queue[Any]) -> Any:
+        while True:
+            self._stop.check()
+            with suppress(queue.Empty):
+                return line.get(timeout=_LOOK_SECONDS)
+
+    def _fetching(self) -> None:
+        try:
+            for number, step in enumerate(self._steps):
+                while not self._places.acquire(timeout=_LOOK_SECONDS):
+                    self._check()
+                self._check()
+                self._fetch_one(number, step)
+            self._spooled.put(None)
+        except BaseException as error:
+            self._spooled.put(error)
+
+    def _fetch_one(self, number: int, step: Step) -> None:
+        self._reporter.began(step.bundle)
+        with disk.explained(f"bundle {step.bundle.id} cannot be spooled to {self._folder}"):
+            spool = _Watched(self._folder / f"spool-{number}", self._check)
+        self._spooled.put((step, spool))
+        try:
+            with disk.explained(f"bundle {step.bundle.id} cannot be spooled to {self._folder}"):
+                self._fetch(step, spool)
+            spool.finish()
+        except BaseException as error:
+            spool.fail(error)
+            raise
+
+    def _staging(self) -> None:
+        try:
+            number = 0
+            while True:
+                item = self._spooled.get()
+                if item is None or isinstance(item, BaseException):
+                    self._ready.put(item)
+                    return
+                self._ready.put(self._stage_one(number, *item))
+                number += 1
+        except BaseException as error:
+            self._ready.put(error)
+
+    def _stage_one(self, number: int, step: Step, spool: Spool) -> Ready:
+        bundle = step.bundle
+
+        def progress(so_far: Progress) -> None:
+            self._check()
+            self._reporter.staged(bundle, so_far.records, so_far.bytes)
+
+        job = Job(self._layout, step.window, step.clip, self._most_record_bytes)
+        try:
+            with disk.explained(f"bundle {bundle.id} cannot be staged in {self._folder}"):
+                folder = empty_folder(self._folder / f"parts-{number}")
+                staged = stage(spool, job, folder, self._pool, progress)
+        except CorruptBundle as error:
+            raise error.of(str(bundle)) from error
+        finally:
+            spool.close()
+
+        def done() -> None:
+            for part in staged.parts:
+                disk.remove(part.path)
+            with suppress(OSError):
+                folder.rmdir()
+            self._places.release()
+
+        return Ready(step, staged, done)
+
+    def _check(self) -> None:
+        if self._over.is_set():
+            raise Over
+        self._stop.check()
+
+
+class _Watched(Spool):
+    """A spool that ends a download when the run is over."""
+
+    def __init__(self, path: Path, check: Callable[[], None]) -> None:
+        super().__init__(path)
+        self._check = check
+
+    def write(self, chunk: bytes) -> None:
+        self._check()
+        super().write(chunk)

@@ -1,0 +1,287 @@
+"""The runs: sync, backfill and skip; what to load, in which order, and when the checkpoint moves."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from hauserpy import disk
+from hauserpy.destinations.base import Destination
+from hauserpy.engine.line import Fetch, Line, Ready
+from hauserpy.engine.report import Reporter, Summary
+from hauserpy.engine.stop import Stop
+from hauserpy.errors import DestinationRefused, LedgerMoved
+from hauserpy.export.source import Source
+from hauserpy.fields import Field
+from hauserpy.ledger import Ledger, Step, steps_for
+from hauserpy.model import (
+    BEGINNING,
+    EntryKind,
+    LedgerEntry,
+    Window,
+    rfc3339,
+)
+from hauserpy.owner import Owner, leftovers
+from hauserpy.pipeline.pool import Pool
+
+_REPLANS = 8
+"""How often in a row another run may load what this one planned, before it gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """What a run works with; the clock and the waits are the caller's."""
+
+    source: Source
+    destination: Destination
+    fetch: Fetch
+    fields: Sequence[Field]
+    temp: Path
+    """A folder of its own is made in it, and swept of what dead runs left."""
+    workers: int
+    most_record_bytes: int
+    clock: Callable[[], datetime]
+    reporter: Reporter
+    stop: Stop
+
+
+def sync(
+    plant: Plant,
+    summary: Summary,
+    *,
+    start: datetime | None = None,
+    keep_start: bool = False,
+    from_start: bool = False,
+    max_bundles: int | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Load everything that is due, in order, and move the checkpoint with each load.
+
+    ``start`` is where to begin when there is no checkpoint yet (None: with the first bundle that
+    is offered); with ``keep_start`` it becomes the checkpoint, so that later runs begin there too
+    whatever they think "30 days ago" is. With ``from_start`` it counts even when there is a
+    checkpoint, and what is loaded is still passed over. ``summary`` is filled as the run goes: on
+    an error, what was loaded before stays loaded and is told there.
+    """
+
+    def plan(ledger: Ledger) -> Iterator[Step]:
+        after = start if from_start or ledger.checkpoint is None else ledger.checkpoint
+        loaded = [e.window for e in ledger.entries]
+        for bundle in plant.source.due(after, loaded=loaded):
+            yield from steps_for(ledger, bundle)
+
+    _run(
+        plant, plan, EntryKind.SYNC, summary, max_bundles=max_bundles, dry_run=dry_run,
+        origin=start if keep_start else None,
+    )  # fmt: skip
+
+
+def backfill(
+    plant: Plant,
+    summary: Summary,
+    since: datetime,
+    until: datetime | None = None,
+    *,
+    replace_loaded: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Load the missing windows of a span, or with ``replace_loaded`` all of them anew.
+
+    The checkpoint stays where it is. Run again, it goes on where it stopped.
+    """
+
+    done: set[Window] = set()
+
+    def plan(ledger: Ledger) -> Iterator[Step]:
+        loaded = [e.window for e in ledger.entries]
+        for bundle in plant.source.due(since, until, loaded=loaded, replace=replace_loaded):
+            for step in steps_for(ledger, bundle, replace_loaded=replace_loaded):
+                # After another run moved the ledger, only what is left is planned again.
+                if step.window not in done:
+                    _refuse_baseline(plant.destination, ledger, step)
+                    yield step
+
+    _run(plant, plan, EntryKind.BACKFILL, summary, dry_run=dry_run, done=done)
+
+
+def skip(plant: Plant, summary: Summary, window: Window, reason: str) -> None:
+    """Give ``window`` up: its parts that are not loaded are entered as skipped, without rows.
+
+    The checkpoint moves over it when it had come to its beginning, so that sync goes on.
+    """
+    plant.destination.prepare(plant.fields)
+    ledger = _ledger(plant)
+    reaches = ledger.checkpoint is None or ledger.checkpoint >= window.start
+    for missing in ledger.missing(window):
+        entry = LedgerEntry(
+            window=missing,
+            kind=EntryKind.SKIP,
+            bundle="",
+            load=str(uuid.uuid4()),
+            loaded_at=plant.clock(),
+            reason=reason,
+        )
+        stored = plant.destination.load(
+            entry,
+            (),
+            expected=ledger.loads_in(missing),
+            checkpoint=ledger.reach(missing.stop) if reaches else None,
+        )
+        summary.loaded.append(stored)
+        ledger = _ledger(plant)
+    summary.checkpoint = ledger.checkpoint
+
+
+Plan = Callable[[Ledger], Iterator[Step]]
+
+
+def _run(
+    plant: Plant,
+    plan: Plan,
+    kind: EntryKind,
+    summary: Summary,
+    *,
+    max_bundles: int | None = None,
+    dry_run: bool = False,
+    done: set[Window] | None = None,
+    origin: datetime | None = None,
+) -> None:
+    began = time.monotonic()
+    try:
+        if dry_run:
+            ledger = _ledger(plant)
+            summary.planned = list(itertools.islice(plan(ledger), max_bundles))
+            summary.checkpoint = ledger.checkpoint
+            return
+        layout = plant.destination.prepare(plant.fields)
+        with _temp_folder(plant.temp) as temp, closing(Pool(plant.workers)) as pool:
+            run = _Run(plant, plan, kind, summary, done if done is not None else set())
+            for attempt in itertools.count(1):
+                left = None if max_bundles is None else max_bundles - len(summary.loaded)
+                before = len(summary.loaded)
+                try:
+                    ledger = _begun(plant, _ledger(plant), origin)
+                    summary.checkpoint = ledger.checkpoint
+                    steps = itertools.islice(plan(ledger), left)
+                    with closing(
+                        Line(
+                            steps, plant.fetch, layout=layout, folder=temp, pool=pool,
+                            most_record_bytes=plant.most_record_bytes,
+                            reporter=plant.reporter, stop=plant.stop,
+                        )
+                    ) as line:  # fmt: skip
+                        run.load_all(ledger, line)
+                    return
+                except LedgerMoved as moved:
+                    if len(summary.loaded) == before and attempt > _REPLANS:
+                        raise
+                    plant.reporter.note(f"{moved.reason} Planning again.")
+    finally:
+        summary.seconds = time.monotonic() - began
+
+
+@dataclass(slots=True)
+class _Run:
+    plant: Plant
+    plan: Plan
+    kind: EntryKind
+    summary: Summary
+    done: set[Window]
+
+    def load_all(self, ledger: Ledger, line: Line) -> None:
+        ledger = self._pass_over(ledger)
+        for ready in line:
+            ledger = self._load(ledger, ready)
+            self.plant.stop.check()
+        self._pass_over(ledger)
+
+    def _load(self, ledger: Ledger, ready: Ready) -> Ledger:
+        plant, step, staged = self.plant, ready.step, ready.staged
+        began = time.monotonic()
+        plant.reporter.loading(step.bundle)
+        entry = LedgerEntry(
+            window=step.window,
+            kind=self.kind,
+            bundle=step.bundle.id,
+            load=str(uuid.uuid4()),
+            records=staged.records,
+            bytes=staged.bytes,
+            changes=staged.changes,
+            first_event=staged.first_event,
+            last_event=staged.last_event,
+            loaded_at=plant.clock(),
+        )
+        checkpoint = None
+        if self.kind is EntryKind.SYNC:
+            checkpoint = ledger.reach(step.window.stop)
+        stored = plant.destination.load(
+            entry, staged.parts, expected=step.expected, checkpoint=checkpoint
+        )
+        ready.done()
+        self.done.add(step.window)
+        self.summary.loaded.append(stored)
+        after = ledger.after(stored, expected=step.expected, checkpoint=checkpoint)
+        self.summary.checkpoint = after.checkpoint
+        plant.reporter.loaded(stored, time.monotonic() - began)
+        return after
+
+    def _pass_over(self, ledger: Ledger) -> Ledger:
+        """Move the checkpoint over what a backfill has loaded behind it."""
+        if self.kind is not EntryKind.SYNC or ledger.checkpoint is None:
+            return ledger
+        reach = ledger.reach(ledger.checkpoint)
+        if reach == ledger.checkpoint:
+            return ledger
+        window = Window(ledger.checkpoint, reach)
+        expected = ledger.loads_in(window)
+        self.plant.destination.advance(reach, expected=expected)
+        self.summary.passed.append(window)
+        self.summary.checkpoint = reach
+        return ledger.raised_to(reach)
+
+
+def _ledger(plant: Plant) -> Ledger:
+    ledger = plant.destination.ledger()
+    ledger.refuse_future(plant.clock())
+    return ledger
+
+
+def _begun(plant: Plant, ledger: Ledger, origin: datetime | None) -> Ledger:
+    if origin is None or ledger.checkpoint is not None:
+        return ledger
+    window = Window(BEGINNING, origin)
+    plant.destination.advance(origin, expected=ledger.loads_in(window))
+    return ledger.raised_to(origin)
+
+
+def _refuse_baseline(destination: Destination, ledger: Ledger, step: Step) -> None:
+    if destination.replaces_baseline:
+        return
+    for entry in ledger.overlapping(step.window):
+        if entry.kind is EntryKind.HAUSER:
+            raise DestinationRefused(
+                f"{step.window} lies in what the Go hauser loaded (up to"
+                f" {rfc3339(entry.window.stop)}), whose files cannot be replaced by window.",
+                "Backfill into another folder or bucket path instead.",
+            )
+
+
+@contextmanager
+def _temp_folder(parent: Path) -> Iterator[Path]:
+    with disk.explained(f"TmpDir {parent} cannot be used"):
+        parent.mkdir(parents=True, exist_ok=True)
+        for path in leftovers(parent):
+            shutil.rmtree(path, ignore_errors=True)
+        folder = parent / Owner.of_this_process(str(uuid.uuid4())).name
+        folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

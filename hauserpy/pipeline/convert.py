@@ -1,0 +1,107 @@
+"""One batch of text to staged bytes: parse, transform, encode, and compress. A pure function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from hauserpy.decode.records import Records, check_depth, parse
+from hauserpy.decode.split import Batch
+from hauserpy.errors import CorruptBundle
+from hauserpy.fields import EVENT_START
+from hauserpy.model import Changes, Clip, Compression, Layout, StageFormat, Window
+from hauserpy.staging import encoder_for
+from hauserpy.staging.gzip import Deflated, deflate
+from hauserpy.transform import Rows, TooDeep, Transformer
+from hauserpy.transform.values import dump
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that a worker must know of a bundle to convert its batches."""
+
+    layout: Layout
+    window: Window
+    clip: Clip | None
+    most_record_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A batch's staged bytes and what they hold.
+
+    ``data`` is raw deflate where the layout compresses text; ``length`` and ``crc`` are those of
+    the text before. For Parquet it is an Arrow stream.
+    """
+
+    data: bytes
+    length: int
+    crc: int
+    records: int
+    text_bytes: int
+    changes: Changes
+    first_event: datetime | None
+    last_event: datetime | None
+
+
+class Converter:
+    """Converts the batches of one job, in any order."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._raw = job.layout.format is StageFormat.RAW
+        layout = job.layout
+        if self._raw:
+            # Raw bundles are not transformed; only their times are read.
+            only = tuple(c for c in layout.columns if c.field == EVENT_START)
+            layout = replace(layout, columns=only)
+        else:
+            self._encoder = encoder_for(layout)
+        self._transformer = Transformer(layout, job.window, job.clip)
+        self._deflates = (
+            layout.compression is Compression.GZIP and layout.format is not StageFormat.PARQUET
+        )
+
+    def convert(self, batch: Batch) -> Converted:
+        """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
+        most = self._job.most_record_bytes
+        records = parse(batch, most_bytes=most)
+        try:
+            if self._raw:
+                check_depth(records, batch, most_bytes=most)
+                rows, text = self._copied(batch, records)
+            else:
+                rows = self._transformer.rows(records)
+                text = self._encoder.encode(rows.values)
+        except TooDeep:
+            # Parsing record by record finds the place.
+            check_depth(records, batch, most_bytes=most)
+            raise CorruptBundle("a record is nested too deeply", offset=batch.offset) from None
+        piece = deflate(text) if self._deflates else Deflated(text, len(text), 0)
+        return Converted(
+            data=piece.data,
+            length=piece.length,
+            crc=piece.crc,
+            records=len(rows.values),
+            text_bytes=len(batch.text) + len(batch.separator),
+            changes=rows.changes,
+            first_event=rows.first_event,
+            last_event=rows.last_event,
+        )
+
+    def _copied(self, batch: Batch, records: Records) -> tuple[Rows, bytes]:
+        if self._job.clip is None:
+            rows = self._transformer.rows(records)
+            return replace(rows, changes=Changes()), batch.text + batch.separator
+        # What is left out leaves no gap: the records that stay are written again.
+        kept, changes, spans = [], Changes(), []
+        for record in records.values:
+            one = self._transformer.rows(Records([record], records.plain))
+            changes.merge({k: n for k, n in one.changes.items() if k[0].value == "clipped"})
+            if one.values:
+                kept.append(dump(record))
+                spans.append(one)
+        firsts = [s.first_event for s in spans if s.first_event is not None]
+        lasts = [s.last_event for s in spans if s.last_event is not None]
+        rows = Rows([()] * len(kept), changes, min(firsts, default=None), max(lasts, default=None))
+        return rows, b",\n".join(kept)

@@ -1,0 +1,148 @@
+"""Staged bytes to whole files on disk, hashed and fsynced."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from hauserpy.model import Compression, Layout, Part, StageFormat
+from hauserpy.pipeline.convert import Converted
+from hauserpy.staging import encoder_for, extension, gzip
+from hauserpy.staging.gzip import Deflated, deflate
+
+
+class PartWriter:
+    """Writes converted batches, in the order in which they are given, to one file or several.
+
+    A file appears with the first batch that has records; none at all for a bundle without any.
+    Files lie in ``folder`` under ``<number>.<extension>``, mode 0600.
+    """
+
+    def __init__(self, folder: Path, layout: Layout) -> None:
+        self._folder = folder
+        self._layout = layout
+        self._parts: list[Part] = []
+        self._file: _TextFile | _ParquetFile | None = None
+
+    def add(self, batch: Converted) -> None:
+        if not batch.records:
+            return
+        if self._file is None:
+            self._file = self._open()
+        self._file.add(batch)
+        if self._layout.part_bytes is not None and self._file.size >= self._layout.part_bytes:
+            self._end()
+
+    def finish(self) -> tuple[Part, ...]:
+        """The files written, whole and on the disk."""
+        self._end()
+        return tuple(self._parts)
+
+    def discard(self) -> None:
+        """Remove everything written so far."""
+        if self._file is not None:
+            self._file.abandon()
+            self._file = None
+        for path in self._folder.iterdir():
+            path.unlink()
+        self._parts = []
+
+    def _open(self) -> _TextFile | _ParquetFile:
+        layout = self._layout
+        name = f"{len(self._parts):05d}.{extension(layout.format, layout.compression)}"
+        path = self._folder / name
+        if layout.format is StageFormat.PARQUET:
+            return _ParquetFile(path, layout)
+        return _TextFile(path, layout)
+
+    def _end(self) -> None:
+        if self._file is not None:
+            self._parts.append(self._file.finish())
+            self._file = None
+
+
+class _TextFile:
+    """CSV, JSON Lines or raw text, plain or as one gzip member."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self._path = path
+        self._raw = layout.format is StageFormat.RAW
+        self._trailer = gzip.Trailer() if layout.compression is Compression.GZIP else None
+        self._out = _create(path)
+        self._hash = hashlib.sha256()
+        self._records = 0
+        self.size = 0
+        if self._trailer is not None:
+            self._write(gzip.HEAD)
+        head = b"[" if self._raw else encoder_for(layout).head
+        if head:
+            self._text(head)
+
+    def add(self, batch: Converted) -> None:
+        self._records += batch.records
+        if self._trailer is not None:
+            self._trailer.add(Deflated(batch.data, batch.length, batch.crc))
+        self._write(batch.data)
+
+    def finish(self) -> Part:
+        if self._raw:
+            self._text(b"]")
+        if self._trailer is not None:
+            self._write(self._trailer.end())
+        _settle(self._out)
+        return Part(self._path, self.size, self._records, self._hash.hexdigest())
+
+    def abandon(self) -> None:
+        self._out.close()
+
+    def _text(self, text: bytes) -> None:
+        if self._trailer is None:
+            self._write(text)
+        else:
+            piece = deflate(text)
+            self._trailer.add(piece)
+            self._write(piece.data)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._out.write(view) :]
+        self._hash.update(data)
+        self.size += len(data)
+
+
+class _ParquetFile:
+    def __init__(self, path: Path, layout: Layout) -> None:
+        from hauserpy.staging.parquet import ParquetAssembler
+
+        self._path = path
+        self._out = _create(path)
+        self._assembler = ParquetAssembler(self._out, layout)
+        self._records = 0
+        self.size = 0
+
+    def add(self, batch: Converted) -> None:
+        self._records += batch.records
+        self._assembler.add(batch.data)
+        self.size += len(batch.data)
+
+    def finish(self) -> Part:
+        self._assembler.finish()
+        _settle(self._out)
+        with self._path.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()
+        return Part(self._path, self._path.stat().st_size, self._records, digest)
+
+    def abandon(self) -> None:
+        self._out.close()
+
+
+def _create(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
+
+
+def _settle(out: BinaryIO) -> None:
+    os.fsync(out.fileno())
+    out.close()

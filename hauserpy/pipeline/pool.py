@@ -1,0 +1,257 @@
+"""Worker processes for the conversion of batches, and the order of their results."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from typing import NoReturn
+
+from hauserpy.decode.records import Unproved
+from hauserpy.decode.split import BATCH_BYTES, Batch
+from hauserpy.errors import CorruptBundle, HauserpyError, WorkerDied
+from hauserpy.pipeline.convert import Converted, Converter, Job
+from hauserpy.pipeline.memory import Slots
+from hauserpy.pipeline.worker import Answer, Task
+
+_SLOT_BYTES = 2 * BATCH_BYTES
+_SLOTS_A_WORKER = 3
+"""One that it works on, one that waits for it, one whose result waits for its turn."""
+_INLINE_BATCHES = 4
+"""A bundle smaller than this is done before a worker has started."""
+
+
+_RUN = "from hauserpy.pipeline.worker import run; run()"
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """A batch on its way; ``result`` comes when it is done."""
+
+    batch: Batch
+    result: Converted | Unproved | HauserpyError | None = None
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    line: Connection
+    tickets: dict[int, _Ticket] = field(default_factory=dict)
+    """What it was given, by slot."""
+    job: Job | None = None
+
+
+class Pool:
+    """``workers`` processes, started when a bundle is large enough, kept for the ones after it.
+
+    With one worker there is still a process of its own for large bundles, so that the parent's
+    thread that downloads is not held up. Not for use from several threads at once.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._count = workers
+        self._workers: list[_Worker] = []
+        self._slots: Slots | None = None
+        self._free: list[int] = []
+
+    def convert(self, job: Job, batches: Iterator[Batch]) -> Iterator[Converted]:
+        """Convert every batch of a bundle, results in order, borders proved.
+
+        A batch that does not parse is joined with the next one and done again; what was made of
+        the next one is thrown away, since its beginning was not one. Raises CorruptBundle, or what
+        the iterator of batches raises, once all before it is proved; WorkerDied.
+        """
+        queue: deque[_Ticket] = deque()
+        inline = Converter(job)
+        source = _Guarded(batches)
+        taken = 0
+        try:
+            while True:
+                while len(queue) < self._room(taken) and (batch := source.next()) is not None:
+                    taken += 1
+                    ticket = _Ticket(batch)
+                    if taken <= _INLINE_BATCHES and not self._workers:
+                        ticket.result = _done_here(inline, batch)
+                    else:
+                        self._give(job, ticket)
+                    queue.append(ticket)
+                if not queue:
+                    break
+                ticket = queue.popleft()
+                result = self._result_of(ticket)
+                if isinstance(result, Unproved):
+                    queue.appendleft(self._joined(job, ticket, queue, source, result))
+                    continue
+                if isinstance(result, HauserpyError):
+                    raise result
+                yield result
+            source.raise_its_error()
+        finally:
+            self._abandon(queue)
+
+    def _room(self, taken: int) -> int:
+        if taken < _INLINE_BATCHES and not self._workers:
+            return 1
+        return self._count * _SLOTS_A_WORKER
+
+    def _joined(
+        self,
+        job: Job,
+        ticket: _Ticket,
+        queue: deque[_Ticket],
+        source: _Guarded,
+        unproved: Unproved,
+    ) -> _Ticket:
+        if queue:
+            following = queue.popleft()
+            self._result_of(following)
+            batch = following.batch
+        else:
+            fresh = source.next()
+            if fresh is None:
+                source.raise_its_error()
+                raise CorruptBundle("the array is cut short", offset=unproved.offset)
+            batch = fresh
+        record_at = unproved.offset - ticket.batch.offset
+        if len(ticket.batch.text) - record_at > job.most_record_bytes:
+            raise CorruptBundle(
+                f"a record is larger than MaxRecordBytes ({job.most_record_bytes} bytes)",
+                offset=unproved.offset,
+            )
+        joined = ticket.batch.joined(batch)
+        return _Ticket(joined, _done_here(Converter(job), joined))
+
+    def _give(self, job: Job, ticket: _Ticket) -> None:
+        if not self._workers:
+            self._start()
+        while not self._free:
+            self._collect()
+        slots = self._slots
+        assert slots is not None
+        batch = ticket.batch
+        worker = min(self._workers, key=lambda w: len(w.tickets))
+        slot = self._free.pop()
+        fits = slots.put(slot, batch.text)
+        if not fits:
+            # A long message to a worker that is itself sending one would wait for ever.
+            while worker.tickets:
+                self._collect()
+        worker.tickets[slot] = ticket
+        try:
+            if worker.job is not job:
+                worker.line.send(job)
+                worker.job = job
+            worker.line.send(
+                Task(
+                    slot,
+                    len(batch.text),
+                    None if fits else batch.text,
+                    batch.offset,
+                    batch.last,
+                    batch.separator,
+                )
+            )
+        except OSError:
+            self._died(worker)
+
+    def _result_of(self, ticket: _Ticket) -> Converted | Unproved | HauserpyError:
+        while ticket.result is None:
+            self._collect()
+        return ticket.result
+
+    def _collect(self) -> None:
+        """Take what the workers have ready; waits for one at least."""
+        lines = {w.line: w for w in self._workers}
+        for line in wait(list(lines)):
+            assert isinstance(line, Connection)
+            worker = lines[line]
+            try:
+                answer: Answer = line.recv()
+            except (EOFError, OSError):
+                self._died(worker)
+            ticket = worker.tickets.pop(answer.slot)
+            result = answer.result
+            if answer.length is not None:
+                assert isinstance(result, Converted) and self._slots is not None
+                result = replace(result, data=self._slots.get(answer.slot, answer.length))
+            ticket.result = result
+            self._free.append(answer.slot)
+
+    def _died(self, worker: _Worker) -> NoReturn:
+        code = worker.process.wait()
+        self.close()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise WorkerDied(
+            f"a worker process ended with {how}; nothing of the bundle was loaded.",
+            "If the machine ran out of memory, set fewer Workers; then run again.",
+        )
+
+    def _abandon(self, queue: deque[_Ticket]) -> None:
+        """Wait for what is still on its way, so that no answer is taken for another's."""
+        for ticket in queue:
+            if self._workers:
+                self._result_of(ticket)
+
+    def _start(self) -> None:
+        count = self._count * _SLOTS_A_WORKER
+        self._slots = slots = Slots.create(count, _SLOT_BYTES)
+        self._free = list(range(count))
+        for _ in range(self._count):
+            ours, theirs = socket.socketpair()
+            with theirs:
+                numbers = (theirs.fileno(), slots.fd, slots.count, slots.size)
+                process = subprocess.Popen(
+                    [sys.executable, "-c", _RUN, *map(str, numbers)],
+                    pass_fds=(theirs.fileno(), slots.fd),
+                    stdin=subprocess.DEVNULL,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                )
+            self._workers.append(_Worker(process, Connection(ours.detach())))
+
+    def close(self) -> None:
+        """End the workers; may be called twice, and the pool used again."""
+        for worker in self._workers:
+            worker.line.close()
+        for worker in self._workers:
+            worker.process.wait()
+        self._workers = []
+        if self._slots is not None:
+            self._slots.close()
+            self._slots = None
+
+
+class _Guarded:
+    """An iterator of batches whose error waits until what came before it is proved."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._error: CorruptBundle | None = None
+        self._ended = False
+
+    def next(self) -> Batch | None:
+        if self._ended:
+            return None
+        try:
+            return next(self._batches)
+        except StopIteration:
+            self._ended = True
+        except CorruptBundle as error:
+            self._ended = True
+            self._error = error
+        return None
+
+    def raise_its_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+def _done_here(converter: Converter, batch: Batch) -> Converted | Unproved | HauserpyError:
+    try:
+        return converter.convert(batch)
+    except (Unproved, HauserpyError) as error:
+        return error

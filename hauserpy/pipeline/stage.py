@@ -1,0 +1,88 @@
+"""One bundle from its spool to parts on disk, with the counts that go into its ledger entry."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from hauserpy.decode.gunzip import gunzip
+from hauserpy.decode.split import split
+from hauserpy.model import Changes, Staged
+from hauserpy.pipeline.convert import Job
+from hauserpy.pipeline.parts import PartWriter
+from hauserpy.pipeline.pool import Pool
+from hauserpy.pipeline.spool import Restarted, Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a bundle has come: records staged, and bytes of its text."""
+
+    records: int
+    bytes: int
+
+
+def stage(
+    spool: Spool,
+    job: Job,
+    folder: Path,
+    pool: Pool,
+    progress: Callable[[Progress], None] | None = None,
+) -> Staged:
+    """Decode, transform and stage the spooled body into ``folder``, which must be empty.
+
+    Reads the spool while it grows and begins again when the download does. Raises CorruptBundle
+    (without the bundle's name), WorkerDied, what the download failed with, or the disk's OSError;
+    ``folder`` is then empty again.
+    """
+    while True:
+        writer = PartWriter(folder, job.layout)
+        try:
+            return _stage(spool, job, writer, pool, progress)
+        except Restarted:
+            writer.discard()
+        except BaseException:
+            writer.discard()
+            raise
+
+
+def _stage(
+    spool: Spool,
+    job: Job,
+    writer: PartWriter,
+    pool: Pool,
+    progress: Callable[[Progress], None] | None,
+) -> Staged:
+    records = text_bytes = 0
+    changes = Changes()
+    firsts: list[datetime] = []
+    lasts: list[datetime] = []
+    batches = split(gunzip(spool.chunks()), most_bytes=job.most_record_bytes)
+    for made in pool.convert(job, batches):
+        writer.add(made)
+        records += made.records
+        text_bytes += made.text_bytes
+        changes.merge(made.changes)
+        firsts += [made.first_event] if made.first_event is not None else []
+        lasts += [made.last_event] if made.last_event is not None else []
+        if progress is not None:
+            progress(Progress(records, text_bytes))
+    parts = writer.finish()
+    return Staged(
+        parts=parts,
+        records=records,
+        bytes=text_bytes + len(b"[]"),
+        changes=changes,
+        first_event=min(firsts, default=None),
+        last_event=max(lasts, default=None),
+    )
+
+
+def empty_folder(folder: Path) -> Path:
+    """``folder``, made or made empty, readable by its owner only."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    return folder

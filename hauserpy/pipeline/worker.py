@@ -1,0 +1,84 @@
+"""A worker process: converts batches until the parent closes the line.
+
+Run by `hauserpy.pipeline.pool` with two inherited file descriptors: a socket for messages, and the
+memory that batches and their results travel through.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+
+from hauserpy.decode.records import Unproved
+from hauserpy.decode.split import Batch
+from hauserpy.errors import HauserpyError
+from hauserpy.pipeline.convert import Converted, Converter, Job
+from hauserpy.pipeline.memory import Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """``text`` is None where the slot holds it."""
+
+    slot: int
+    length: int
+    text: bytes | None
+    offset: int
+    last: bool
+    separator: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``result.data`` is empty where the slot holds it, ``length`` bytes long."""
+
+    slot: int
+    length: int | None
+    result: Converted | Unproved | HauserpyError
+
+
+def main(line: Connection, slots: Slots) -> None:
+    # Ctrl-C reaches every process of the terminal; the parent decides what becomes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Rows hold no cycles, and the collector costs a fifth of the parsing.
+    gc.freeze()
+    gc.disable()
+    converter: Converter | None = None
+    while True:
+        try:
+            message = line.recv()
+        except (EOFError, OSError):
+            return
+        if isinstance(message, Job):
+            converter = Converter(message)
+            gc.collect()
+            continue
+        assert converter is not None
+        try:
+            line.send(_answer(converter, message, slots))
+        except OSError:
+            return
+
+
+def _answer(converter: Converter, task: Task, slots: Slots) -> Answer:
+    text = slots.get(task.slot, task.length) if task.text is None else task.text
+    try:
+        made = converter.convert(Batch(text, task.offset, task.last, task.separator))
+    except (Unproved, HauserpyError) as error:
+        return Answer(task.slot, None, error)
+    except Exception as error:  # the parent tells, whatever it is
+        problem = f"a worker failed unexpectedly ({type(error).__name__}: {error})."
+        return Answer(task.slot, None, HauserpyError(problem, "Please report this as a bug."))
+    if slots.put(task.slot, made.data):
+        return Answer(task.slot, len(made.data), replace(made, data=b""))
+    return Answer(task.slot, None, made)
+
+
+def run() -> None:
+    """The process's entry: ``LINE MEMORY SLOTS SIZE`` are its arguments."""
+    line, memory, count, size = map(int, sys.argv[1:])
+    main(Connection(line), Slots(memory, count, size))

@@ -1,0 +1,102 @@
+"""Rows as Parquet, by way of Arrow: batches are encoded anywhere, and written in one place.
+
+Needs the extra ``parquet`` (pyarrow), which is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+from hauserpy.errors import ConfigError
+from hauserpy.model import Compression, FieldType, Layout
+from hauserpy.transform.times import reread
+
+_ROW_GROUP_BYTES = 32 << 20
+"""Of Arrow data held before a row group is written: bounds memory, and suits readers."""
+
+
+def _arrow() -> Any:
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise ConfigError(
+            'Format = "parquet" needs pyarrow, which is not installed.',
+            "Install it with: pip install 'hauserpy[parquet]'",
+        ) from None
+    return pa
+
+
+def _schema(layout: Layout) -> Any:
+    pa = _arrow()
+    instant = pa.timestamp("us", tz="UTC")
+    types = {
+        FieldType.INT64: pa.int64(),
+        FieldType.INT32: pa.int32(),
+        FieldType.FLOAT64: pa.float64(),
+        FieldType.STRING: pa.string(),
+        FieldType.CUSTOM_VARS: pa.string(),
+        FieldType.TIME: instant,
+        FieldType.WINDOW_START: instant,
+    }
+    return pa.schema([(c.name, types[c.type]) for c in layout.columns])
+
+
+class ArrowEncoder:
+    """See `hauserpy.staging.base.Encoder`; the bytes are one Arrow IPC stream a batch."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._schema = _schema(layout)
+        self._times = [
+            n
+            for n, c in enumerate(layout.columns)
+            if c.type in (FieldType.TIME, FieldType.WINDOW_START)
+        ]
+
+    @property
+    def head(self) -> bytes:
+        return b""
+
+    def encode(self, rows: list[tuple[Any, ...]]) -> bytes:
+        pa = _arrow()
+        columns: list[Any] = list(zip(*rows, strict=True)) or [()] * len(self._schema)
+        for n in self._times:
+            columns[n] = [None if v is None else reread(v) for v in columns[n]]
+        arrays = [
+            pa.array(column, type=field.type)
+            for column, field in zip(columns, self._schema, strict=True)
+        ]
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self._schema) as stream:
+            stream.write_batch(pa.record_batch(arrays, schema=self._schema))
+        return bytes(sink.getvalue())
+
+
+class ParquetAssembler:
+    """Writes the bytes of `ArrowEncoder` to one Parquet file, a row group at a time."""
+
+    def __init__(self, out: BinaryIO, layout: Layout) -> None:
+        import pyarrow.parquet as pq
+
+        self._schema = _schema(layout)
+        codec = "gzip" if layout.compression is Compression.GZIP else "snappy"
+        self._writer = pq.ParquetWriter(out, self._schema, compression=codec)
+        self._held: list[Any] = []
+        self._bytes = 0
+
+    def add(self, encoded: bytes) -> None:
+        pa = _arrow()
+        for batch in pa.ipc.open_stream(encoded):
+            self._held.append(batch)
+            self._bytes += batch.nbytes
+        if self._bytes >= _ROW_GROUP_BYTES:
+            self._flush()
+
+    def finish(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            table = _arrow().Table.from_batches(self._held, schema=self._schema)
+            self._writer.write_table(table, row_group_size=table.num_rows)
+        self._held, self._bytes = [], 0

@@ -1,0 +1,128 @@
+"""The CustomVars object: what is in it, made to fit its column without ceasing to be JSON."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from hauserpy.decode.records import BigNumber
+from hauserpy.fields import CUSTOM_VARS
+from hauserpy.model import ChangeKind, Changes, CustomVarsKind
+from hauserpy.transform.values import cut_text, dump
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
+
+
+def clean(value: Any, column: str, changes: Changes) -> Any:
+    """``value`` without NUL characters and lone surrogates, in keys and strings at any depth.
+
+    JavaScript cuts text between the halves of a character, so that lone surrogates come; no
+    warehouse can hold either. Each string that is altered is counted for ``column``.
+    """
+    if isinstance(value, str):
+        return _clean_text(value, column, changes)
+    if isinstance(value, list):
+        return [clean(v, column, changes) for v in value]
+    if isinstance(value, dict):
+        made: dict[str, Any] = {}
+        for key, inner in value.items():
+            name = _clean_text(key, column, changes)
+            # Two keys must not become one.
+            while name != key and (name in value or name in made):
+                name += _REPLACEMENT
+            made[name] = clean(inner, column, changes)
+        return made
+    return value
+
+
+def _clean_text(text: str, column: str, changes: Changes) -> str:
+    if "\0" in text:
+        text = text.replace("\0", "")
+        changes.count(ChangeKind.NUL_REMOVED, column)
+    if _SURROGATE.search(text):
+        text = _SURROGATE.sub(_REPLACEMENT, text)
+        changes.count(ChangeKind.SURROGATE_REPLACED, column)
+    return text
+
+
+def fold(
+    custom: dict[str, Any],
+    kind: CustomVarsKind,
+    most_bytes: int | None,
+    most_value_bytes: int | None,
+    changes: Changes,
+) -> bytes:
+    """The CustomVars object as JSON text, within the bounds of its column."""
+    if kind is CustomVarsKind.TYPED:
+        custom = _numbers_as_text(custom, changes)
+    if most_value_bytes is not None:
+        custom = _bound_values(custom, most_value_bytes, changes)
+    text = dump(custom)
+    if most_bytes is not None and len(text) > most_bytes:
+        text = _shorten(custom, most_bytes, changes)
+    return text
+
+
+def _numbers_as_text(value: Any, changes: Changes) -> Any:
+    if isinstance(value, BigNumber):
+        changes.count(ChangeKind.NUMBER_AS_TEXT, CUSTOM_VARS)
+        return value.text
+    if isinstance(value, list):
+        return [_numbers_as_text(v, changes) for v in value]
+    if isinstance(value, dict):
+        return {k: _numbers_as_text(v, changes) for k, v in value.items()}
+    return value
+
+
+def _bound_values(value: Any, most_bytes: int, changes: Changes) -> Any:
+    if isinstance(value, str):
+        if len(value.encode()) <= most_bytes:
+            return value
+        changes.count(ChangeKind.CUSTOM_VARS_CUT, CUSTOM_VARS)
+        return cut_text(value, most_bytes)
+    if isinstance(value, list):
+        return [_bound_values(v, most_bytes, changes) for v in value]
+    if isinstance(value, dict):
+        return {k: _bound_values(v, most_bytes, changes) for k, v in value.items()}
+    return value
+
+
+def _shorten(custom: dict[str, Any], most_bytes: int, changes: Changes) -> bytes:
+    """Cut value by value, the largest first: a string to what is left for it, anything else to
+    null; when the keys alone are too long, the last of them go."""
+    texts = {key: dump(value) for key, value in custom.items()}
+    excess = len(dump(custom)) - most_bytes
+    for key in sorted(texts, key=lambda k: len(texts[k]), reverse=True):
+        if excess <= 0:
+            break
+        before = texts[key]
+        value = custom[key]
+        if isinstance(value, str):
+            after = _cut_json_string(value, max(2, len(before) - excess))
+        else:
+            after = b"null"
+        if len(after) < len(before):
+            texts[key] = after
+            excess -= len(before) - len(after)
+            changes.count(ChangeKind.CUSTOM_VARS_CUT, CUSTOM_VARS)
+    items = [(dump(key), text) for key, text in texts.items()]
+    while items and excess > 0:
+        key_text, text = items.pop()
+        excess -= len(key_text) + len(text) + (2 if items else 1)
+        changes.count(ChangeKind.CUSTOM_VARS_CUT, CUSTOM_VARS)
+    return b"{%b}" % b",".join(b"%b:%b" % item for item in items)
+
+
+def _cut_json_string(text: str, most_bytes: int) -> bytes:
+    """The longest beginning of ``text`` whose JSON string is within ``most_bytes`` (at least 2)."""
+    low, high = 0, min(len(text), most_bytes - 2)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(orjson.dumps(text[:middle])) <= most_bytes:
+            low = middle
+        else:
+            high = middle - 1
+    return orjson.dumps(text[:low])
