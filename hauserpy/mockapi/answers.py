@@ -21,6 +21,12 @@ Encoding = Literal["gzip", "content-encoding", "plain"]
 _HTML = b"""<!DOCTYPE html>
 <html><head><title>Sign in</title></head><body><h1>Sign in to continue</h1></body></html>
 """
+_ENDS: dict[str, Literal["cut", "hang", "reset"]] = {
+    "cut": "cut",
+    "hang": "hang",
+    "reset": "reset",
+}
+_INSTEAD = {"null": b"null", "object": OBJECT}
 _CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -75,9 +81,13 @@ def body(text: Content, about_bytes: int, encoding: Encoding, fault: Fault | Non
     return _download(in_bytes(content, fault), encoding)
 
 
-def packed_body(packed: bytes, encoding: Encoding, fault: Fault | None) -> Response:
-    """A body that is gzip already, or claims to be."""
-    return _download(in_bytes(Content.of(packed), fault), encoding)
+def literal_body(
+    literal: bytes, is_packed: bool, encoding: Encoding, fault: Fault | None
+) -> Response:
+    """A body as it was given: JSON text, or ``is_packed`` what is gzip or claims to be."""
+    if is_packed:
+        return _download(in_bytes(Content.of(literal), fault), encoding)
+    return body(Content.of(literal), len(literal), encoding, fault)
 
 
 def _download(content: Content, encoding: Encoding) -> Response:
@@ -89,20 +99,14 @@ def _download(content: Content, encoding: Encoding) -> Response:
         headers["Content-Disposition"] = 'attachment; filename="DataExport.json"'
     if encoding == "content-encoding":
         headers["Content-Encoding"] = "gzip"
-    return Response(200, headers, content)
+    return Response(200, headers, content, events=True)
 
 
 def struck(response: Response, fault: Fault | None, slow: Fault | None, chunked: bool) -> Response:
     """The answer, with what the faults do to its JSON or to the connection."""
-    if fault is not None and response.headers.get("Content-Type") == "application/json":
-        if fault.kind == "null" and "Content-Disposition" not in response.headers:
-            response = replace(response, content=Content.of(b"null"))
-        elif fault.kind == "object" and "Content-Disposition" not in response.headers:
-            response = replace(response, content=Content.of(OBJECT))
-    wire = Transport(
-        chunked=chunked and "Content-Disposition" in response.headers,
-        rate=slow.value if slow else None,
-    )
+    if fault is not None and not response.events and fault.kind in _INSTEAD:
+        response = replace(response, content=Content.of(_INSTEAD[fault.kind]))
+    wire = Transport(chunked=chunked and response.events, rate=slow.value if slow else None)
     if slow is not None and slow.chunked:
         wire = replace(wire, chunked=True)
     if fault is not None:
@@ -110,6 +114,6 @@ def struck(response: Response, fault: Fault | None, slow: Fault | None, chunked:
             wire = replace(wire, chunked=True)
         if fault.kind == "wrong-length":
             wire = replace(wire, announced_short=10)
-        if fault.kind in {"cut", "hang", "reset"} and fault.at is not None:
-            wire = replace(wire, ends_at=fault.at, ends_by=fault.kind)
+        if fault.at is not None and fault.kind in _ENDS:
+            wire = replace(wire, ends_at=fault.at, ends_by=_ENDS[fault.kind])
     return replace(response, transport=wire)

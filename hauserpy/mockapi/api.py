@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
-
-import orjson
 
 from hauserpy.errors import ConfigError
 from hauserpy.mockapi import synthetic
@@ -23,8 +22,8 @@ from hauserpy.mockapi.server import LoopbackServer, Request
 from hauserpy.mockapi.store import Store, StoredBundle, literal_bundle
 from hauserpy.model import Bundle, Window, rfc3339
 
-TOKEN = "na1.mock"
-"""The token that is asked for when none is given."""
+DEFAULT_KEY = "na1.mock"
+"""The API key that is asked for when no other is given."""
 
 
 def _utc_now() -> datetime:
@@ -55,7 +54,7 @@ class MockApi:
         bodies: Mapping[Window, bytes] | None = None,
         window: timedelta = timedelta(days=1),
         start_time: datetime | None = None,
-        token: str = TOKEN,
+        token: str = DEFAULT_KEY,
         port: int = 0,
         faults: Iterable[Fault | str] = (),
         rate_limit: int | None = None,
@@ -180,7 +179,7 @@ class MockApi:
     def records(self, window: Window | None = None) -> list[dict[str, Any]]:
         """The events of the bundle of that window, or of all: what a client should end up with."""
         return [
-            orjson.loads(text)
+            json.loads(text)
             for stored in self._store.all()
             if window in (None, stored.window)
             for batch in stored.batches()

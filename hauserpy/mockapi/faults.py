@@ -24,6 +24,7 @@ Of the faults that fit a request the first with strikes left is used; ``slow`` g
 from __future__ import annotations
 
 import re
+import textwrap
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -81,23 +82,30 @@ KINDS: dict[str, Kind] = {
     "expired": Kind("the signed location is stale when it is given", ("locate",), ("locate",)),
 }  # fmt: skip
 
+
+def _entry(name: str, text: str) -> str:
+    indent = " " * 16
+    return textwrap.fill(text, 76, initial_indent=f"{name:<15} ", subsequent_indent=indent)
+
+
 FAULT_HELP = "\n".join(
     [
         "[ENDPOINT[N]:]KIND[@SHARE%][=VALUE][:TIMES][,OPTION…]",
         "",
-        f"ENDPOINT is one of {', '.join(ENDPOINTS)}; [N] limits it to the Nth bundle; TIMES is how"
-        " often it strikes (once by default, * for always).",
+        "ENDPOINT is one of list, get (generation 1), create, poll, cancel, locate,",
+        "download (generation 2); [N] limits it to the Nth bundle. TIMES is how often",
+        "it strikes: once by default, * for always (slow kinds: always by default).",
         "",
-        "400 to 599: answers with that status; 429 and 503 with Retry-After"
-        " (429:2,retry-after=3 or retry-after=none; ,date gives an HTTP date).",
-        *(f"{name}: {kind.help}." for name, kind in KINDS.items()),
+        _entry("400 to 599", "answers with that status"),
+        *(_entry(name, kind.help) for name, kind in KINDS.items()),
         "",
-        "OPTION chunked sends the body without a Content-Length: cut@60%:chunked.",
+        "OPTION: retry-after=SECONDS or retry-after=none, for 429 and 503 (default 1);",
+        "date (Retry-After as an HTTP date); chunked (no Content-Length).",
         "",
-        "Examples: 429:2   500:3   get:cut@60%   get[2]:corrupt:*   slow=1MB/s   poll:503",
+        "429:2   500:3   get:cut@60%   get[2]:corrupt:*   slow=1MB/s   429,retry-after=3",
     ]
 )
-"""The grammar for `hauserpy mock-api --help`."""
+"""The grammar for `hauserpy mock-api --help`; paragraphs keep their lines."""
 
 _SPEC = re.compile(
     r"(?:(?P<endpoint>[a-z]+)(?:\[(?P<bundle>\d+)\])?:)?"
@@ -165,7 +173,10 @@ class Fault:
         """Where it may strike."""
         if self.endpoint is not None:
             return (self.endpoint,)
-        return KINDS[self.kind].usual if self.status is None else ENDPOINTS
+        if self.status is not None:
+            return ENDPOINTS
+        kind = KINDS[self.kind]
+        return BODIES if kind.bare and self.share is not None else kind.usual
 
     @property
     def at(self) -> float | None:

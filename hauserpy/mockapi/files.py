@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import json
 import os
 import re
@@ -13,9 +14,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
-
-from isal import igzip
+from typing import IO, Any, cast
 
 from hauserpy.errors import ConfigError
 from hauserpy.model import BEGINNING, Window
@@ -35,7 +34,7 @@ class SpooledWindows:
 
     def __init__(self, paths: Iterable[Path], length: timedelta) -> None:
         """ConfigError when a file cannot be read, or is not one array of objects."""
-        self._spool = tempfile.TemporaryFile()
+        self._spool = _unnamed_file()
         self._offsets: dict[Window, array[int]] = {}
         self._sizes: dict[Window, array[int]] = {}
         self._length = length
@@ -98,6 +97,10 @@ class SpooledWindows:
         return Window(start, start + self._length)
 
 
+def _unnamed_file() -> IO[bytes]:
+    return tempfile.TemporaryFile()
+
+
 def event_start(record: dict[str, Any]) -> datetime | None:
     """When the event began, in UTC; None when the record does not say so in RFC 3339."""
     value = record.get("EventStart")
@@ -129,8 +132,7 @@ def _opened(file: IO[bytes]) -> IO[bytes]:
     magic = file.read(2)
     file.seek(0)
     if magic == b"\x1f\x8b":
-        unzipped: IO[bytes] = igzip.IGzipFile(fileobj=file)
-        return unzipped
+        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
     return file
 
 
@@ -210,6 +212,6 @@ class _Text:
             piece = self._file.read(_CHUNK)
             self._ended = not piece
             self._text = self._text[self._position :] + self._decode(piece, self._ended)
-        except (EOFError, UnicodeDecodeError, zlib.error, igzip.BadGzipFile) as error:
+        except (EOFError, UnicodeDecodeError, zlib.error, gzip.BadGzipFile) as error:
             raise self.refusal(str(error)) from error
         self._position = 0

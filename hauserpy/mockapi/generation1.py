@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from hauserpy.mockapi.answers import Encoding, as_json, body, error, packed_body
+from hauserpy.mockapi.answers import Encoding, as_json, body, error, literal_body
 from hauserpy.mockapi.faults import Fault
 from hauserpy.mockapi.server import Request, Response
 from hauserpy.mockapi.store import Store, StoredBundle
@@ -77,8 +77,8 @@ class Generation1:
         if wait:
             return error(429, "too many downloads a minute", {"Retry-After": str(wait)})
         bundle = found[1]
-        if bundle.is_packed:
-            return packed_body(bundle.literal or b"", self._style.encoding, fault)
+        if bundle.literal is not None:
+            return literal_body(bundle.literal, bundle.is_packed, self._style.encoding, fault)
         return body(bundle.text(), bundle.about_bytes, self._style.encoding, fault)
 
     def _wait(self) -> int:

@@ -7,7 +7,7 @@ import hmac
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -73,7 +73,7 @@ class _Wanted:
     span: Window
     selection: Selection
     format: Format
-    bounds: tuple[str, str] = field(default=("", ""))
+    bounds: tuple[str, str]
 
 
 class Generation2:
@@ -191,6 +191,10 @@ class Generation2:
             return answers.error(404, f"there is no export {id}")
         span, selection = operation.span, operation.selection
         bundles = [b for b in self._store.all() if b.window.overlaps(span)]
+        for bundle in bundles:
+            if bundle.literal is not None and not bundle.has_records:
+                # What is no array of records cannot be selected from: it goes out as it is.
+                return answers.literal_body(bundle.literal, bundle.is_packed, self._encoding, fault)
         about = sum(b.about_bytes for b in bundles)
 
         def batches() -> Any:

@@ -236,7 +236,7 @@ class _Draft:
             "page_landing_bool": not self._pages,
             "page_published_date": "2026-02-03T08:00:00Z",
             "page_experiments_strs": ["new-cart", "hero-b"],
-            "page_hero.variant_str": rng.choice(("a", "b\nwith a break", "c")),
+            "page_hero.variant_str": rng.choice(("a", "b", "c")),
         }
         fields |= {name: value for name, value in optional.items() if name in self._filled}
         self._referer = words.SITE + path
@@ -256,7 +256,9 @@ class _Draft:
             self.event("cls", EventCumulativeLayoutShift=round(rng.random() / 4, 6))
 
     def see(self) -> None:
-        self.event("seen", target="section", EventTargetText=self.rng.choice(words.REMARKS))
+        self.event(
+            "seen", target="section", EventTargetText=self.rng.choice(words.LABELS + words.REMARKS)
+        )
 
     def click(self, text: str | None = None, *, dead: bool = False) -> None:
         fields: dict[str, Any] = {
@@ -327,7 +329,7 @@ class _Draft:
         for name, value in running.items():
             if name not in made and name in self._filled:
                 made[name] = value
-        if not self.extra and rng.random() < 0.3:
+        if not self.extra and rng.random() < 0.15:
             self.extra["evt_note_str"] = rng.choice(words.REMARKS)
         self._steps.append((self.now, page, made | self.extra))
         self.extra = {}

@@ -6,8 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from json.decoder import scanstring
 from typing import Any
 
 import orjson
@@ -108,7 +106,7 @@ def _exactly(text: str, renamed: dict[str, str | None]) -> bytes:
     kept: list[str] = []
     position = _blank(text, 0) + 1
     while text[position := _blank(text, position)] != "}":
-        key, position = scanstring(text, position + 1)
+        key, position = scan(text, position)
         position = _blank(text, _blank(text, position) + 1)
         _, stop = scan(text, position)
         name = renamed[key]
@@ -122,8 +120,3 @@ def _exactly(text: str, renamed: dict[str, str | None]) -> bytes:
 def _blank(text: str, position: int) -> int:
     match = _BLANKS.match(text, position)
     return match.end() if match else position
-
-
-def within(moment: datetime, start: datetime | None, stop: datetime | None) -> bool:
-    """Whether a moment lies in a span that may be open at either end."""
-    return (start is None or start <= moment) and (stop is None or moment < stop)

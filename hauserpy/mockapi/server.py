@@ -5,9 +5,11 @@ from __future__ import annotations
 import email.utils
 import socket
 import struct
+import sys
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -67,12 +69,13 @@ class Response:
     content: Content = field(default_factory=lambda: Content.of(b""))
     transport: Transport = Transport()
     silent: Literal["hang", "reset"] | None = None
+    events: bool = False
+    """The body is a bundle's events, not a short answer."""
 
 
 class LoopbackServer(ThreadingHTTPServer):
     """Serves ``application`` on 127.0.0.1 in threads, from `start` to `stop`."""
 
-    daemon_threads = True
     request_queue_size = 128
 
     def __init__(
@@ -87,7 +90,7 @@ class LoopbackServer(ThreadingHTTPServer):
         self.application = application
         self.clock = clock
         self.stopping = threading.Event()
-        self._connections: set[socket.socket] = set()
+        self._connections: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -115,33 +118,30 @@ class LoopbackServer(ThreadingHTTPServer):
             self.shutdown()
             self._thread.join()
         with self._lock:
-            for connection in self._connections:
-                _ignore_errors(lambda c=connection: c.shutdown(socket.SHUT_RDWR))
+            open_still = dict(self._connections)
+        for connection, thread in open_still.items():
+            with suppress(OSError):  # the client was quicker
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join()
         self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
         with self._lock:
-            self._connections.add(request)
-        super().process_request(request, client_address)
+            self._connections[request] = thread
+        thread.start()
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
-            self._connections.discard(request)
+            self._connections.pop(request, None)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # A client that hangs up is no news to a server that tests clients.
-        import sys
-
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
-
-
-def _ignore_errors(action: Callable[[], object]) -> None:
-    try:
-        action()
-    except OSError:
-        return
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         moment = self.server.clock().timestamp() if timestamp is None else timestamp
         return email.utils.formatdate(moment, usegmt=True)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         return  # requests are recorded, and stderr belongs to the caller
 
     def _serve(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from hauserpy.errors import ConfigError
 from hauserpy.mockapi import files
 from hauserpy.mockapi.content import Content, json_array
 from hauserpy.model import Bundle, Window
@@ -46,6 +47,16 @@ class StoredBundle:
         if self.literal is not None:
             return Content.of(self.literal)
         return json_array(self.batches)
+
+    @property
+    def has_records(self) -> bool:
+        """The records can be read, which a literal body need not allow."""
+        try:
+            for _ in self.batches():
+                pass
+        except ConfigError:
+            return False
+        return True
 
     @property
     def is_packed(self) -> bool:

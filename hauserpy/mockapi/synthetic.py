@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from array import array
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from heapq import heappop, heappush, heapreplace
 from pathlib import Path
 from random import Random
 
-from hauserpy.mockapi.content import gzipped, json_array
+from hauserpy.mockapi.content import Content, gzipped, json_array
 from hauserpy.mockapi.scripts import LONGEST, PERSON, PROFILES, SCRIPTS, Script, profile, script
 from hauserpy.model import Window
 
@@ -21,6 +22,7 @@ ABOUT = 1_400
 """The size of a record, in bytes."""
 
 _BATCH = 512
+_SPARE = 50_000  # what the estimate of a few sessions may be wrong by, in bytes
 _FRAME = 420  # ids, times and the person's fields on each record, in bytes
 _MILLIS = [b'%03dZ",' % number for number in range(1000)]
 _ODD = 0x9E3779B97F4A7C15
@@ -29,7 +31,7 @@ _LOW = (1 << 62) - 1
 
 def records(
     window: Window, *, seed: int = 1, events: int | None = None, bytes: int | None = None
-) -> Iterator[list[bytes]]:
+) -> Iterator[list[builtins.bytes]]:
     """The records of one window, as JSON texts in batches, EventStart ascending.
 
     Exactly ``events`` records, or the first that make ``bytes`` of JSON text. The same arguments
@@ -39,7 +41,7 @@ def records(
         raise ValueError("give either events or bytes")
     casting = Random(f"{seed}/{window.start.isoformat()}/{window.stop.isoformat()}")
     cast = _cast(casting, seed, events, bytes)
-    batch: list[bytes] = []
+    batch: list[builtins.bytes] = []
     left = math.inf if events is None else events
     room = math.inf if bytes is None else bytes
     for record in _merged(window, seed, casting, cast):
@@ -71,25 +73,22 @@ def write_bundle(
     text = json_array(lambda: records(chosen, seed=seed, events=events, bytes=bytes))
     size = 0
 
-    def counted() -> Iterator[bytes_]:
+    def counted() -> Iterator[builtins.bytes]:
         nonlocal size
         for chunk in text.chunks():
             size += len(chunk)
             yield chunk
 
     with path.open("wb") as file:
-        for chunk in gzipped(type(text)(counted)).chunks():
+        for chunk in gzipped(Content(counted)).chunks():
             file.write(chunk)
     return size
-
-
-bytes_ = bytes
 
 
 def _cast(rng: Random, seed: int, events: int | None, size: int | None) -> array[int]:
     """The scripts that are played, enough for so many events or bytes."""
     cast: array[int] = array("H")
-    needed = (size or 0) * 1.02 if events is None else events
+    needed = (size or 0) * 1.02 + _SPARE if events is None else events
     while needed > 0:
         number = rng.randrange(SCRIPTS)
         cast.append(number)

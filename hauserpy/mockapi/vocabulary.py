@@ -38,12 +38,11 @@ LABELS = (
 )  # fmt: skip
 
 LONG = (
-    "Hand-thrown in small batches and fired twice, so that no two are the same.\n"
-    "Dishwasher safe; keep it out of the frost.",
-    "Grown without pesticides at 900 m.\nPicked by hand in late spring; 50 g in a tin you can refill.",
+    "Hand-thrown in small batches, fired twice; no two are the same.\nKeep it out of the frost.",
+    "Grown without pesticides at 900 m.\nPicked by hand in late spring; a tin you can refill.",
     'Winner of the "Garden Tool of the Year" \\ category: small blades. Sharpen once a year.',
-    "Sends up to three flowers in its second summer. Water it when the soil is dry to the touch.",
-    "Two-year guarantee, spare parts for ten. Made of steel and ash; weighs 410 g with the handle.",
+    "Up to three flowers in its second summer. Water it when the soil is dry to the touch.",
+    "Two-year guarantee, spare parts for ten. Made of steel and ash; weighs 410 g in all.",
 )
 
 PAGES: tuple[tuple[str, str], ...] = (
@@ -56,21 +55,23 @@ PAGES: tuple[tuple[str, str], ...] = (
     ("/help/returns#damaged", "Help"),
 )
 
+_MACINTOSH = "(Macintosh; Intel Mac OS X 10_15_7)"
+_IPHONE = "(iPhone; CPU iPhone OS 17_4_1 like Mac OS X)"
+_WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
+_BLINK = "AppleWebKit/537.36 (KHTML, like Gecko)"
+
 AGENTS: tuple[tuple[str, str, str, str, str, str, int, int], ...] = (
     # agent, browser, its version, device, platform, operating system, screen width and height
-    ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
-     " Version/17.4 Safari/605.1.15", "Safari", "17.4", "Desktop", "Macintosh", "OS X", 1728, 1117),
-    ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
-     " Chrome/124.0.0.0 Safari/537.36", "Chrome", "124.0.0.0", "Desktop", "Windows", "Windows",
-     1920, 1080),
-    ("Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko)"
-     " Chrome/124.0.6367.82 Mobile Safari/537.36", "Chrome", "124.0.6367.82", "Mobile", "Linux",
-     "Android", 412, 915),
-    ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_4_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like"
-     " Gecko) Version/17.4.1 Mobile/15E148 Safari/604.1", "Safari", "17.4.1", "Mobile", "iPhone",
-     "iOS", 393, 852),
-    ("Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0", "Firefox", "125.0",
-     "Desktop", "Linux", "Linux", 2560, 1440),
+    (f"Mozilla/5.0 {_MACINTOSH} {_WEBKIT} Version/17.4 Safari/605.1.15",
+     "Safari", "17.4", "Desktop", "Macintosh", "OS X", 1728, 1117),
+    (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {_BLINK} Chrome/124.0.0.0 Safari/537.36",
+     "Chrome", "124.0.0.0", "Desktop", "Windows", "Windows", 1920, 1080),
+    (f"Mozilla/5.0 (Linux; Android 14; Pixel 8) {_BLINK} Chrome/124.0.6367.82 Mobile Safari/537.36",
+     "Chrome", "124.0.6367.82", "Mobile", "Linux", "Android", 412, 915),
+    (f"Mozilla/5.0 {_IPHONE} {_WEBKIT} Version/17.4.1 Mobile/15E148 Safari/604.1",
+     "Safari", "17.4.1", "Mobile", "iPhone", "iOS", 393, 852),
+    ("Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0",
+     "Firefox", "125.0", "Desktop", "Linux", "Linux", 2560, 1440),
 )  # fmt: skip
 
 REFERERS = (
@@ -82,13 +83,12 @@ PLACES = ("52.5200,13.4050", "35.6762,139.6503", "-33.8688,151.2093", "40.7128,-
 
 NAMES = (
     "Ada Lindqvist", "José Ñíguez", "王小明", "Zoë O'Brien", 'Maria "Mia" Costa', "Владимир К.",
-    "Aoife\nMurphy", "سارة", "Kim \\ Lee", "Jürgen Groß", "Nia 🌻", "",
+    "Aoife\nMurphy", "سارة", "Kim Lee", "Jürgen Groß", "Nia 🌻", "",
 )  # fmt: skip
 
 ERRORS = (
-    ("exception", "TypeError: Cannot read properties of undefined (reading 'price')\n"
-     "    at total (cart.js:88:17)\n    at Array.map (<anonymous>)"),
-    ("exception", 'SyntaxError: Unexpected token \'<\', "<!DOCTYPE "... is not valid JSON'),
+    ("exception", "TypeError: Cannot read properties of undefined\n    at total (cart.js:88:17)"),
+    ("exception", "SyntaxError: Unexpected token '<', \"<!DOCTYPE \"... is not valid JSON"),
     ("network", "POST /api/cart/items \u2192 500 (Internal Server Error)"),
     ("network", "Failed to fetch\nnet::ERR_CONNECTION_RESET"),
-)  # fmt: skip
+)
