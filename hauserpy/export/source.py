@@ -7,7 +7,12 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from hauserpy.errors import ApiUnavailable
 from hauserpy.model import Bundle, Window
+
+
+class BundleTooSlow(ApiUnavailable):
+    """A download took longer than ``BundleTimeout``: another try in the same run would as well."""
 
 
 class Body(Protocol):
@@ -52,6 +57,17 @@ class Source(Protocol):
         from the first byte, and costs the server as little as it can."""
         ...
 
+    def announce(self, bundle: Bundle) -> None:
+        """Say that ``bundle`` will be opened soon, so that the API can begin to make it ready.
+
+        A hint: it never waits and never fails, and need not be given. Generation 1 ignores it.
+        """
+        ...
+
     def close(self) -> None:
-        """Release connections, and cancel exports that nobody will fetch."""
+        """Release connections, and cancel exports that nobody will fetch.
+
+        May be called twice, and from another thread: reads that are blocked then end at once with
+        ApiUnavailable.
+        """
         ...

@@ -1,0 +1,94 @@
+"""One bundle from the wire into a sink, whole: a download that was cut starts again."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from hauserpy.errors import AccessDenied, ApiUnavailable, DiskFull, TransientError
+from hauserpy.export.retry import Again, Patience
+from hauserpy.export.source import BundleTooSlow, Source
+from hauserpy.export.waiting import Timing
+from hauserpy.model import Bundle
+
+if TYPE_CHECKING:
+    from hauserpy.config import Settings
+
+
+class Sink(Protocol):
+    """Where the bytes go: a spool on disk."""
+
+    def restart(self) -> None:
+        """Throw away what was written: the bundle begins again at its first byte."""
+        ...
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes, all of them. May raise OSError, and HauserpyError of its own."""
+        ...
+
+
+Progress = Callable[[int, int | None], None]
+"""Called with (bytes so far, bytes in all or None) after each chunk; the first number falls when a
+download starts again."""
+
+
+def fetch(
+    source: Source,
+    bundle: Bundle,
+    sink: Sink,
+    settings: Settings,
+    *,
+    timing: Timing | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Copy the body of ``bundle`` into ``sink``; returns its length in bytes.
+
+    A body that breaks off is asked for again, after ``sink.restart()``, up to BackoffStepsMax times
+    in all with full jitter between them. What `Source.open` raises was retried there, and passes
+    through; so does BundleTooSlow. When this returns, the sink holds one whole body, as far as the
+    transport can tell; when it raises, what the sink holds is worthless.
+
+    Raises what `Source.open` does, DiskFull for a sink without room, AccessDenied for one that may
+    not be written, TransientError for another OSError of it.
+    """
+    timing = timing or Timing()
+    patience = Patience(settings.backoff.total_seconds(), settings.backoff_steps_max, timing.sleep)
+    dirty = False
+
+    def attempt() -> int:
+        nonlocal dirty
+        got = 0
+        with source.open(bundle) as body:
+            if dirty:
+                _into(sink.restart, bundle)
+            dirty = True
+            try:
+                for chunk in body:
+                    _into(lambda data=chunk: sink.write(data), bundle)
+                    got += len(chunk)
+                    if progress is not None:
+                        progress(got, body.total)
+            except BundleTooSlow:
+                raise
+            except ApiUnavailable as error:
+                raise Again(error.reason.rstrip(".")) from error
+        return got
+
+    return patience.run(attempt, "the download")
+
+
+def _into(act: Callable[[], None], bundle: Bundle) -> None:
+    try:
+        act()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        where = f" ({error.filename})" if error.filename else ""
+        said = f"bundle {bundle} cannot be spooled: {reason}{where}."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                said, "Make room, or point TmpDir to a disk that has some; nothing was loaded."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise AccessDenied(said, "Check the permissions of TmpDir.") from error
+        raise TransientError(said, "Check TmpDir; nothing of the bundle was loaded.") from error

@@ -1,0 +1,373 @@
+"""The HTTP session with the export API: who we are, where that may be said, and what answers mean."""
+
+from __future__ import annotations
+
+import contextlib
+import json as jsonlib
+import ssl
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from urllib.parse import urljoin
+
+import requests
+from requests import exceptions as problems
+from urllib3.exceptions import HTTPError
+
+import hauserpy
+from hauserpy.errors import AccessDenied, ApiUnavailable, ConfigError
+from hauserpy.export.body import MAX_JSON, READ_ERRORS, HttpBody, parse_json, read_bytes
+from hauserpy.export.identity import Identity
+from hauserpy.export.origin import Origin
+from hauserpy.export.pacing import Pacer, retry_after
+from hauserpy.export.retry import LONGEST_WAIT, Again, Patience
+from hauserpy.export.transport import Adapter, Sockets
+from hauserpy.export.waiting import Timing
+
+if TYPE_CHECKING:
+    from hauserpy.config import Settings
+
+T = TypeVar("T")
+
+FIRST_BYTE = 5
+"""How many times ReadTimeout the first byte of a bundle may take: it is generated on demand."""
+
+_MOST_REDIRECTS = 5
+_MOST_RATE_WAITS = 4
+"""How many times RetryAfterMax one request is put off by 429 answers in a row, in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to ask for. ``endpoint`` names it for pacing, ``what`` in messages.
+
+    ``ours`` says that it goes to the API with the token; else it bears nothing of ours.
+    ``allow`` are the statuses beside 200 that the caller handles itself.
+    """
+
+    what: str
+    endpoint: str
+    url: str
+    method: str = "GET"
+    params: Mapping[str, str] | None = None
+    json: Any = None
+    ours: bool = True
+    allow: Collection[int] = ()
+    first_byte: float | None = None
+    """Seconds to wait for the head of the answer; None: ReadTimeout."""
+
+
+class _Bearing(requests.auth.AuthBase):
+    """Puts our headers on a request. Being an ``auth`` of its own, empty or not, it also keeps
+    requests from taking a user and password for the host out of ~/.netrc."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        prepared.headers.update(self._headers)
+        return prepared
+
+
+class Http:
+    """A session with one API host. Safe to use from several threads.
+
+    Retries as `Patience` says: dropped connections, time-outs, 5xx, no JSON where JSON should be.
+    429 waits as told and uses up no tries. 401 and 403 are AccessDenied, other 4xx ConfigError, at
+    once. The token and the additional headers go to the origin of ``ApiURL`` and nowhere else, not
+    over plain http unless it is this machine's, and not through a proxy in the clear.
+    """
+
+    def __init__(self, settings: Settings, timing: Timing) -> None:
+        """Raises ConfigError for a URL, token or header that cannot be used."""
+        self._base = settings.api_url.rstrip("/")
+        self._identity = Identity.of(settings)
+        self._origin = self._identity.origin
+        self._connect = settings.connect_timeout.total_seconds()
+        self._read = settings.read_timeout.total_seconds()
+        self._bundle = settings.bundle_timeout.total_seconds()
+        self._longest_wait = settings.retry_after_max.total_seconds()
+        self._timing = timing
+        self._pacer = Pacer(self._longest_wait, timing)
+        self.patience = Patience(
+            settings.backoff.total_seconds(), settings.backoff_steps_max, timing.sleep
+        )
+        self._sockets = Sockets(self._read)
+        self._closed = False
+        self._session = requests.Session()
+        adapter = Adapter(self._sockets)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers.update(
+            {
+                "User-Agent": f"hauserpy/{hauserpy.__version__}",
+                # What is asked for is what `body` can take off again.
+                "Accept-Encoding": "gzip",
+            }
+        )
+
+    def url(self, path: str) -> str:
+        """``path`` (already quoted) below ApiURL."""
+        return f"{self._base}/{path}"
+
+    def json(self, request: Request, *, tries: int | None = None) -> tuple[int, Any]:
+        """Ask for a JSON document: (status, the document). None as the document of a status that
+        ``request.allow`` lets through."""
+
+        def attempt() -> tuple[int, Any]:
+            with contextlib.closing(self._exchange(request)) as response:
+                if response.status_code in request.allow:
+                    return response.status_code, None
+                data = read_bytes(
+                    response, most=MAX_JSON, limit=FIRST_BYTE * self._read, timing=self._timing
+                )
+                return response.status_code, self._parse(response, data)
+
+        return self.patience.run(attempt, request.what, tries=tries)
+
+    def open(self, request: Request, *, tries: int | None = None) -> requests.Response:
+        """Ask for a download, with retries up to the head of the answer."""
+        return self.patience.run(lambda: self.attempt(request), request.what, tries=tries)
+
+    def attempt(self, request: Request) -> requests.Response:
+        """Ask once, but for 429. Raises Again where `Patience` would try again."""
+        response = self._exchange(request)
+        if response.status_code not in (200, *request.allow):
+            response.close()
+            raise Again(f"{_host(response)} answered {response.status_code} to a download")
+        return response
+
+    def body(self, response: requests.Response, what: str) -> HttpBody:
+        """The body of `open`'s answer; BundleTimeout runs from here."""
+        return HttpBody(response, what, limit=self._bundle, idle=self._read, timing=self._timing)
+
+    @property
+    def first_byte(self) -> float:
+        """Seconds that the first byte of a bundle may take."""
+        return min(FIRST_BYTE * self._read, self._bundle)
+
+    @property
+    def origin(self) -> Origin:
+        return self._origin
+
+    def paced(self, endpoint: str) -> bool:
+        """Whether the API has asked to be left alone at that endpoint just now."""
+        return self._pacer.remaining(endpoint) > 0
+
+    def close(self) -> None:
+        """Drop all connections, also those that other threads read from."""
+        self._closed = True
+        self._session.close()
+        self._sockets.abort()
+
+    def _parse(self, response: requests.Response, data: bytes) -> Any:
+        try:
+            return parse_json(data, response.headers.get("Content-Type", ""))
+        except Again as again:
+            raise Again(f"{_host(response)} {again.reason}") from None
+
+    def _exchange(self, request: Request) -> requests.Response:
+        """Send, wait as often as 429 asks for it, and raise what other statuses mean."""
+        waited = 0.0
+        times = 0
+        while True:
+            self._pacer.wait(request.endpoint, request.what)
+            response = self._follow(request)
+            status = response.status_code
+            if status == 200 or status in request.allow:
+                return response
+            with contextlib.closing(response):
+                asked = retry_after(response.headers.get("Retry-After"), self._timing.clock())
+                if status != 429:
+                    self._refuse(request, response, asked)
+            if asked is None:
+                asked = min(
+                    self.patience.backoff * 2.0 ** min(times, 30), LONGEST_WAIT.total_seconds()
+                )
+                asked = min(asked, self._longest_wait)
+            seconds = max(1.0, asked)
+            times += 1
+            waited += seconds
+            if asked > self._longest_wait or waited > _MOST_RATE_WAITS * self._longest_wait:
+                raise self._pacer.refuse(request.endpoint, max(seconds, asked), request.what)
+            self._pacer.hold(request.endpoint, seconds)
+
+    def _refuse(self, request: Request, response: requests.Response, asked: float | None) -> None:
+        """Raise what a status other than 200 and 429 means; return for other 2xx with a body."""
+        status = response.status_code
+        host = _host(response)
+        said = f"{request.what}: {host} answered {status}{self._message(response)}"
+        if status in (401, 403):
+            raise AccessDenied(f"{said}.", _remedy(self._identity, request, host))
+        if status == 407:
+            raise AccessDenied(f"{said}.", "Check the user and password of the proxy.")
+        if status >= 500 or status in (408, 425):
+            if asked is not None and asked > self._longest_wait:
+                raise self._pacer.refuse(request.endpoint, asked, request.what)
+            raise Again(f"{host} answered {status}{self._message(response)}", at_least=asked or 0.0)
+        if status >= 400:
+            raise ConfigError(f"{said}.", "Check ApiURL, ExportApi and what is asked for.")
+        raise Again(f"{host} answered {status}, which is no answer to this")
+
+    def _message(self, response: requests.Response) -> str:
+        """`` (the API's own words)``, short, on one line and without our secrets; or nothing."""
+        try:
+            data = response.raw.read1(4096, decode_content=True) or b""
+        except READ_ERRORS:
+            return ""
+        try:
+            found = jsonlib.loads(data)
+            text = str(found["message"] or found["code"]) if isinstance(found, dict) else ""
+        except (ValueError, KeyError, RecursionError):
+            text = "" if data.lstrip()[:1] in (b"<", b"") else data.decode("utf-8", "replace")
+        text = self._identity.masked(text)
+        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        if not text:
+            return ""
+        return f" ({text[:200]}…)" if len(text) > 200 else f" ({text})"
+
+    def _follow(self, request: Request) -> requests.Response:
+        """Send and follow redirects. Our headers go along only while the origin is the API's, and
+        never again after it once was not (requests would drop Authorization alone)."""
+        url, method, json, params = request.url, request.method, request.json, request.params
+        origin = self._allowed(url, None, request.what)
+        ours = request.ours
+        for _ in range(_MOST_REDIRECTS + 1):
+            ours = ours and origin == self._origin
+            response = self._send(request, url, method, json, params, ours=ours, origin=origin)
+            if not response.is_redirect:
+                return response
+            target = urljoin(url, response.headers["Location"])
+            response.close()
+            origin, url, params = self._allowed(target, origin, request.what), target, None
+            if response.status_code == 303 or (
+                response.status_code in (301, 302) and method == "POST"
+            ):
+                method, json = "GET", None
+        raise ApiUnavailable(
+            f"{request.what}: {self._origin} redirects in a circle.", "Check ApiURL."
+        )
+
+    def _allowed(self, url: str, before: Origin | None, what: str) -> Origin:
+        """The origin of ``url``, when an answer of ``before`` may lead there."""
+        try:
+            origin = Origin.of(url)
+        except ValueError as error:
+            raise ApiUnavailable(
+                f"{what}: {before or 'the API'} sends us to an address that is none: {error}.",
+                "Check ApiURL.",
+            ) from None
+        allowed = origin.private if before is None else before.may_lead_to(origin)
+        if not allowed:
+            raise ApiUnavailable(
+                f"{what}: {before or 'the API'} sends us to {origin.scheme}://{origin}, where others"
+                " could read along.",
+                "Check ApiURL; hauserpy goes on over https only.",
+            )
+        return origin
+
+    def _send(
+        self,
+        request: Request,
+        url: str,
+        method: str,
+        json: Any,
+        params: Mapping[str, str] | None,
+        *,
+        ours: bool,
+        origin: Origin,
+    ) -> requests.Response:
+        """One request, one answer. Messages are made from the kind of error alone: requests' own
+        may quote a signed URL or a header."""
+        if self._closed:
+            raise ApiUnavailable(f"{request.what}: the session was closed.", "Run again.")
+        session = self._session
+        first_byte = self._read if request.first_byte is None else request.first_byte
+        bearing = _Bearing(self._identity.headers if ours else {})
+        try:
+            prepared = session.prepare_request(
+                requests.Request(method, url, params=params, json=json, auth=bearing)
+            )
+            settings = session.merge_environment_settings(url, {}, True, None, None)
+            if origin.loopback:
+                # A proxy would get what may be said to this machine only.
+                settings["proxies"] = {}
+            return session.send(
+                prepared, timeout=(self._connect, first_byte), allow_redirects=False, **settings
+            )
+        except (
+            problems.InvalidURL,
+            problems.MissingSchema,
+            problems.InvalidSchema,
+            problems.InvalidHeader,
+            UnicodeError,
+        ):
+            raise ConfigError(
+                f"{request.what}: a request to {origin} cannot be made.",
+                "Check ApiURL, AdditionalHttpHeader and the proxy variables of the environment.",
+            ) from None
+        except (requests.RequestException, HTTPError, OSError) as error:
+            if self._closed:
+                raise ApiUnavailable(
+                    f"{request.what}: the session was closed.", "Run again."
+                ) from None
+            self._explain(request, origin, first_byte, error)
+
+    def _explain(
+        self, request: Request, origin: Origin, first_byte: float, error: Exception
+    ) -> NoReturn:
+        causes = list(_causes(error))
+        if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes):
+            raise ApiUnavailable(
+                f"{request.what}: the certificate of {origin} cannot be verified.",
+                "Check this machine's clock, and REQUESTS_CA_BUNDLE when a proxy inspects TLS.",
+            ) from None
+        if isinstance(error, problems.ConnectTimeout):
+            reason = f"{origin} took no connection within {self._connect:.0f} s"
+        elif isinstance(error, problems.ReadTimeout):
+            reason = f"{origin} did not answer within {first_byte:.0f} s"
+        elif isinstance(error, problems.ProxyError):
+            reason = f"the proxy did not lead to {origin}{_os_reason(causes)}"
+        elif isinstance(error, problems.SSLError):
+            reason = f"no TLS connection with {origin}{_os_reason(causes)}"
+        else:
+            reason = f"no connection with {origin}, or it broke{_os_reason(causes)}"
+        raise Again(reason) from None
+
+
+def _remedy(identity: Identity, request: Request, host: str) -> str:
+    if not request.ours:
+        return "A proxy or firewall may forbid this host."
+    if host != str(identity.origin):
+        return (
+            f"{identity.origin} redirected there, and the token is sent to no other host: set"
+            " ApiURL to where your account's API is."
+        )
+    return identity.remedy()
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what is behind it: requests hides the reason in arguments and contexts."""
+    seen: set[int] = set()
+    found: list[BaseException] = [error]
+    while found:
+        one = found.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        behind = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+        found += [b for b in behind if isinstance(b, BaseException)]
+
+
+def _os_reason(causes: Sequence[BaseException]) -> str:
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return f" ({cause.strerror})"
+    return ""
+
+
+def _host(response: requests.Response) -> str:
+    return str(Origin.of(response.url))

@@ -1,0 +1,211 @@
+"""Exports in the making: created, polled until they are ready, cancelled when nobody wants them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from hauserpy.errors import ApiUnavailable, HauserpyError
+from hauserpy.export.http import Http, Request
+from hauserpy.export.retry import Again
+from hauserpy.export.waiting import Timing
+from hauserpy.model import Bundle, rfc3339
+
+_log = logging.getLogger(__name__)
+
+_FIRST_INTERVAL = 1.0
+_LONGEST_INTERVAL = 30.0
+_GROWTH = 1.5
+_LONGEST_ID = 1000
+
+Preparing = Callable[[Bundle, int | None], None]
+
+
+@dataclass(slots=True)
+class Operation:
+    """One export that the API was asked for; ``begun`` by the monotonic clock."""
+
+    id: str
+    begun: float
+    export_id: str | None = None
+    """What its results are fetched by, once it is complete."""
+
+
+class OperationFailed(Exception):
+    """The API gave the export up (or knows nothing of it): create it anew, or tell why not."""
+
+    def __init__(self, details: str) -> None:
+        self.details = details
+        super().__init__(details)
+
+
+class Operations:
+    """The calls of Segment Export that make an export, over one `Http`.
+
+    Ids come from the network: they are quoted before they become part of a URL.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        timing: Timing,
+        *,
+        segment: str,
+        fields: Sequence[str],
+        poll_timeout: timedelta,
+        preparing: Preparing | None,
+    ) -> None:
+        self._http = http
+        self._timing = timing
+        self._segment = segment
+        self._fields = list(fields)
+        self._poll_timeout = poll_timeout.total_seconds()
+        self._preparing = preparing
+
+    def create(self, bundle: Bundle, *, tries: int | None = None) -> Operation:
+        """Ask for the export of the bundle's window.
+
+        A request whose answer is lost is sent again; the first export then is one too many, which
+        nobody downloads.
+        """
+        request = Request(
+            what=f"the export of {bundle.window}",
+            endpoint="create",
+            url=self._http.url("segments/v1/exports"),
+            method="POST",
+            json=_wanted(bundle, self._segment, self._fields),
+            allow=(201, 202),
+        )
+        begun = self._timing.monotonic()
+        _, answer = self._http.json(request, tries=tries)
+        return Operation(_text_of(answer, "operationId", request.what), begun)
+
+    def finish(self, bundle: Bundle, operation: Operation) -> str:
+        """Poll until the export is complete; returns what its results are fetched by.
+
+        Raises OperationFailed, or ApiUnavailable after PollTimeout (counted from its creation).
+        The interval between two polls grows from 1 s to 30 s.
+        """
+        what = f"the export of {bundle.window}"
+        interval = _FIRST_INTERVAL
+        while operation.export_id is None:
+            answer = self._state(operation, what)
+            state = str(answer.get("state", "")).upper()
+            if state == "COMPLETED":
+                results = answer.get("results")
+                operation.export_id = _text_of(results, "searchExportId", what)
+                break
+            if state == "FAILED":
+                raise OperationFailed(_details(answer))
+            percent = _percent(answer)
+            if self._preparing is not None:
+                self._preparing(bundle, percent)
+            left = operation.begun + self._poll_timeout - self._timing.monotonic()
+            if left <= 0:
+                came = "" if percent is None else f", at {percent} %"
+                raise ApiUnavailable(
+                    f"{what}: not ready after {self._poll_timeout:.0f} s (PollTimeout){came}.",
+                    "Run again later; raise PollTimeout or shorten ExportDuration if it stays so.",
+                )
+            self._timing.sleep(min(interval, left))
+            interval = min(interval * _GROWTH, _LONGEST_INTERVAL)
+        return operation.export_id
+
+    def location(self, operation: Operation, what: str) -> str:
+        """A fresh signed URL of the export's file, good for some minutes. Raises OperationFailed
+        when the API no longer has the export."""
+        assert operation.export_id is not None
+        request = Request(
+            what=what,
+            endpoint="locate",
+            url=self._http.url(f"search/v1/exports/{quote(operation.export_id, safe='')}/results"),
+            allow=(404, 410),
+        )
+        status, answer = self._http.json(request)
+        if status != 200:
+            raise OperationFailed(f"its results are gone ({status})")
+        return _text_of(answer, "location", what, longest=100_000)
+
+    def cancel(self, operation: Operation) -> None:
+        """Tell the API that nobody will fetch it: once, without retry or long waits. Best effort:
+        an export that goes on costs nothing but the API's own work."""
+        if operation.export_id is not None or self._http.paced("cancel"):
+            return
+        request = Request(
+            what="the cancelling of an export",
+            endpoint="cancel",
+            url=self._http.url(f"operations/v1/{quote(operation.id, safe='')}/cancel"),
+            method="POST",
+            allow=range(201, 600),
+            first_byte=5.0,
+        )
+        try:
+            self._http.attempt(request).close()
+        except (Again, HauserpyError) as error:
+            _log.info("export operation %s was not cancelled: %s", operation.id, error)
+
+    def _state(self, operation: Operation, what: str) -> Mapping[str, Any]:
+        request = Request(
+            what=what,
+            endpoint="poll",
+            url=self._http.url(f"operations/v1/{quote(operation.id, safe='')}"),
+            allow=(404, 410),
+        )
+        status, answer = self._http.json(request)
+        if status != 200:
+            raise OperationFailed(f"the API knows nothing of it any more ({status})")
+        if not isinstance(answer, Mapping):
+            raise _unreadable(what, "the state of its operation is no JSON object")
+        return answer
+
+
+def _wanted(bundle: Bundle, segment: str, fields: Sequence[str]) -> dict[str, Any]:
+    return {
+        "segmentId": segment,
+        "type": "TYPE_EVENT",
+        "format": "FORMAT_JSON",
+        # Without it, the segment `everyone` means people who were seen in the last 30 days.
+        "segmentTimeRange": {"start": "", "end": ""},
+        "timeRange": {
+            "start": rfc3339(bundle.window.start),
+            "end": rfc3339(bundle.window.stop),
+        },
+        "fields": list(fields),
+    }
+
+
+def _text_of(answer: Any, key: str, what: str, *, longest: int = _LONGEST_ID) -> str:
+    found = answer.get(key) if isinstance(answer, Mapping) else None
+    if isinstance(found, int) and not isinstance(found, bool):
+        found = str(found)
+    if not isinstance(found, str) or not found or len(found) > longest:
+        raise _unreadable(what, f"the answer has no usable {key}")
+    if found in (".", ".."):
+        raise _unreadable(what, f"the answer has {found!r} as {key}")
+    return found
+
+
+def _unreadable(what: str, problem: str) -> ApiUnavailable:
+    return ApiUnavailable(
+        f"{what}: {problem}.",
+        "Check that ApiURL is that of generation 2 (https://api.fullstory.com, without a path); if"
+        " it is, tell Fullstory.",
+    )
+
+
+def _percent(answer: Mapping[str, Any]) -> int | None:
+    found = answer.get("estimatePctComplete")
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return int(found) if 0 <= found <= 100 else None
+
+
+def _details(answer: Mapping[str, Any]) -> str:
+    """The API's own words on why it failed, short and on one line."""
+    text = str(answer.get("errorDetails") or "no details were given")
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return f"{text[:300]}…" if len(text) > 300 else text

@@ -1,0 +1,168 @@
+"""Generation 2 of the export API: windows of our own, exported on demand, fetched by signed URL."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import requests
+
+from hauserpy.errors import AccessDenied, ApiUnavailable, HauserpyError
+from hauserpy.export.http import Http, Request
+from hauserpy.export.operations import Operation, OperationFailed, Operations, Preparing
+from hauserpy.export.retry import Again
+from hauserpy.export.source import Body
+from hauserpy.export.waiting import Timing
+from hauserpy.export.windows import bundle_of, floor, windows
+from hauserpy.fields import request_fields
+from hauserpy.model import Bundle, Window, rfc3339
+
+if TYPE_CHECKING:
+    from hauserpy.config import Settings
+    from hauserpy.fields import Field
+
+_log = logging.getLogger(__name__)
+
+FIRST_REACH = timedelta(days=30)
+"""How far back the first window lies when no StartTime is configured."""
+
+MOST_OUTSTANDING = 2
+"""Exports that the API makes for us at one time: one in hand, and the next."""
+
+_MOST_CREATED = 3
+"""How often one window's export is created in a run: once, and twice more when it failed."""
+
+_MOST_LOCATIONS = 3
+"""How many signed URLs in a row may be refused by the storage host."""
+
+_REFUSED = (400, 401, 403, 404, 410)
+"""What storage hosts answer to a signed URL that has expired, or that they never heard of."""
+
+_KEPT = 8
+"""Finished exports that are remembered, for a download that has to start again."""
+
+
+class Segments:
+    """The `Source` of ``ExportApi = "segments"``. Safe to use from several threads.
+
+    Within a run a window's export is created once: a download that starts again polls the same
+    operation and asks for a fresh location. `close` cancels those that are not ready.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        fields: Sequence[Field],
+        timing: Timing | None = None,
+        preparing: Preparing | None = None,
+    ) -> None:
+        """``preparing`` is called with (bundle, per cent or None) at each poll. Raises ConfigError
+        for a URL, token or header that cannot be used."""
+        self._timing = timing or Timing()
+        self._http = Http(settings, self._timing)
+        self._start_time = settings.start_time
+        self._duration = settings.export_duration
+        self._delay = settings.export_delay
+        self._operations = Operations(
+            self._http,
+            self._timing,
+            segment=settings.segment_id,
+            fields=request_fields(fields),
+            poll_timeout=settings.poll_timeout,
+            preparing=preparing,
+        )
+        self._begun: dict[Window, Operation] = {}
+        self._lock = threading.Lock()
+        self._turns: dict[Window, threading.Lock] = {}
+
+    def due(
+        self,
+        after: datetime | None,
+        until: datetime | None = None,
+        *,
+        loaded: Sequence[Window] = (),
+        replace: bool = False,
+    ) -> Iterator[Bundle]:
+        """See `Source.due` and `hauserpy.export.windows.windows`. Reaches to now − ExportDelay;
+        begins at ``after``, else StartTime, else 30 days ago. Asks the API nothing."""
+        limit = self._timing.clock() - self._delay
+        start = after or self._start_time or floor(limit - FIRST_REACH, self._duration)
+        for window in windows(
+            start, limit, self._duration, until=until, loaded=loaded, replace=replace
+        ):
+            yield bundle_of(window)
+
+    @contextmanager
+    def open(self, bundle: Bundle) -> Iterator[Body]:
+        """See `Source.open`: create or go on with the export, poll, get a location, download it
+        without the token."""
+        what = f"the export of {bundle.window}"
+        response = self._http.patience.run(lambda: self._download(bundle, what), what)
+        try:
+            yield self._http.body(response, what)
+        finally:
+            response.close()
+
+    def announce(self, bundle: Bundle) -> None:
+        """Have the API begin with the bundle's export, unless enough are outstanding. One request
+        at most, and no wait; what goes wrong comes up again when the bundle is opened."""
+        turn = self._turn(bundle)
+        if self._http.paced("create") or not turn.acquire(blocking=False):
+            return
+        try:
+            with self._lock:
+                outstanding = sum(o.export_id is None for o in self._begun.values())
+                if bundle.window in self._begun or outstanding >= MOST_OUTSTANDING:
+                    return
+            operation = self._operations.create(bundle, tries=1)
+            with self._lock:
+                self._begun[bundle.window] = operation
+        except HauserpyError as error:
+            _log.info("%s is not begun ahead of time: %s", bundle, error.reason)
+        finally:
+            turn.release()
+
+    def close(self) -> None:
+        """See `Source.close`: cancel what is not ready, one request each, and hang up."""
+        with self._lock:
+            unfinished = [o for o in self._begun.values() if o.export_id is None]
+            self._begun.clear()
+        for operation in unfinished:
+            self._operations.cancel(operation)
+        self._http.close()
+
+    def _turn(self, bundle: Bundle) -> threading.Lock:
+        """Whoever creates or drops the bundle's export holds this."""
+        with self._lock:
+            return self._turns.setdefault(bundle.window, threading.Lock())
+
+    def _download(self, bundle: Bundle, what: str) -> requests.Response:
+        """One try at the head of the body, with a fresh location of the same export."""
+        for _ in range(_MOST_LOCATIONS):
+            operation, location = self._located(bundle, what)
+            request = Request(
+                what=what,
+                endpoint="download",
+                url=location,
+                ours=False,
+                allow=_REFUSED,
+                first_byte=self._http.first_byte,
+            )
+            self._check(location, what)
+            response = self._http.attempt(request)
+            if response.status_code == 200:
+                return response
+            status, host = response.status_code, self._http.host(response)
+            response.close()
+            _log.info("%s: %s answered %d to its location; asking anew", what, host, status)
+        said = f"{what}: {host} answered {status} to {_MOST_LOCATIONS} fresh locations in a row."
+        if status in (401, 403):
+            raise AccessDenied(
+                said,
+                f"A proxy or firewall may forbid {host}; or this machine's clock is wrong.",
+            )
+        raise ApiUnavailable(said, "Run again later; it is exported anew then.")

@@ -1,0 +1,64 @@
+"""How a run waits: one sleep that a signal can end, and the clocks beside it."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hauserpy.errors import Interrupted
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The clocks that this room reads, and the only way in which it waits.
+
+    ``sleep`` takes seconds. It may raise to end the run: what it raises passes through unchanged,
+    and nothing is retried. It is also called with 0 between the chunks of a download, so that a
+    run can be ended there.
+    """
+
+    clock: Callable[[], datetime] = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+def span(seconds: float) -> str:
+    """A length of time for a message: ``45 s``, ``15 min``, ``6 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"
+
+
+class Waiter:
+    """A ``sleep`` that `stop` ends at once, from a signal handler or from another thread.
+
+    Once stopped, every wait of every thread raises Interrupted.
+    """
+
+    def __init__(self) -> None:
+        # Its put() may interrupt its own get() in the same thread; threading.Event may deadlock.
+        self._stopped: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def stop(self, signum: int) -> None:
+        """End all waits, as that signal does."""
+        self._stopped.put(signum)
+
+    def __call__(self, seconds: float) -> None:
+        try:
+            if seconds > 0:
+                signum = self._stopped.get(timeout=seconds)
+            else:
+                signum = self._stopped.get_nowait()
+        except queue.Empty:
+            return
+        self._stopped.put(signum)
+        raise Interrupted(signum)
