@@ -82,7 +82,8 @@ def read_file(path: Path) -> tuple[Layer, list[str]]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        problem = str(error)
+        last = max(1, len(text.splitlines()))
+        problem = str(error).replace("at end of document", f"at line {last}, the last")
     except RecursionError:
         problem = "it is nested too deeply"
     if problem:

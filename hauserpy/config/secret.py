@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import NoReturn
 
 MASK = "********"
@@ -54,8 +53,7 @@ class Secret:
             return NotImplemented
         if self._text is None or other._text is None:
             return self is other
-        mine, theirs = (s.encode("utf-8", "surrogatepass") for s in (self._text, other._text))
-        return hmac.compare_digest(mine, theirs)
+        return self._text == other._text
 
     def __hash__(self) -> int:
         return hash((Secret, self._text))

@@ -1,0 +1,226 @@
+"""Configuration files written for the Go hauser work unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hauserpy.config import ExportApi, Provider, Settings, load
+from hauserpy.errors import ConfigError
+from hauserpy.model import StageFormat
+
+Read = Callable[[str], Settings]
+
+FIRST_GENERATION = """
+# In the manner of hauser 0.x: every key, every section, placeholders left where they do no harm.
+FsApiToken = "<your FullStory API token>"
+Backoff = "30s"
+BackoffStepsMax = 8
+CheckInterval = "30m"
+TmpDir = "/tmp"
+ListExportLimit = 20
+Warehouse="{warehouse}"
+GroupFilesByDay = false
+SaveAsJson = false
+ExportURL = "https://export.eu1.fullstory.com/api/v1"
+
+[s3]
+Bucket = "my-bucket"
+Region = "us-east-2"
+Timeout = "5m"
+S3Only = {only}
+
+[redshift]
+User = "<your user>"
+Password = "<password>"
+Host = "<redshift host details>.redshift.amazonaws.com"
+Port = "5439"
+DB = "dev"
+ExportTable = "fsexport"
+SyncTable   = "fssync"
+Credentials = "aws_iam_role=arn:aws:iam::<...>"
+VarCharMax = 65535
+DatabaseSchema = "public"
+
+[gcs]
+Bucket = "<your bucket>"
+GCSOnly = {only}
+
+[bigquery]
+Project = "<your project>"
+Dataset = "<your dataset>"
+ExportTable = "fs_export"
+SyncTable = "fs_sync"
+PartitionExpiration = "0"
+
+[local]
+SaveDir = "out"
+StartTime = 2018-12-27T18:30:00Z
+UseStartTime = true
+"""
+
+SECOND_GENERATION = """
+Provider = "gcp"
+FsApiToken = "t"
+ExportDuration = "24h0m0s"
+ExportDelay = "24h"
+SegmentId = "everyone"
+StorageOnly = false
+StartTime = 2023-01-01T00:00:00Z
+IncludeMobileAppsFields = true
+AdditionalHttpHeader = [{Key = "X-A", Value = "b"}]
+ApiURL = "https://api.fullstory.com"
+FilePrefix = "hauser/"
+[bigquery]
+Project = "my-project"
+Dataset = "fullstory"
+ExportTable = "fs_export"
+SyncTable = "fs_sync"
+PartitionExpiration = 0
+[gcs]
+Bucket = "my-bucket"
+"""
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def reading(text: str) -> Settings:
+        path = tmp_path / "hauser.toml"
+        path.touch(mode=0o600)
+        path.write_text(text)
+        return load(path, {})
+
+    return reading
+
+
+def test_a_file_of_hauser_0_loads_whole(read: Read) -> None:
+    settings = read(FIRST_GENERATION.format(warehouse="local", only="true"))
+    assert settings.export_api is ExportApi.BUNDLES
+    assert settings.provider is Provider.LOCAL
+    assert settings.storage_only is False
+    assert settings.api_url == "https://export.eu1.fullstory.com/api/v1"
+    assert settings.check_interval == timedelta(minutes=30)
+    assert settings.start_time == datetime(2018, 12, 27, 18, 30, tzinfo=UTC)
+    assert settings.local.start_time == settings.start_time
+    assert settings.local.use_start_time is True
+    assert settings.redshift.port == 5439
+    assert settings.format is StageFormat.CSV
+    settings.require_destination()
+
+
+def test_a_file_of_hauser_1_loads_whole_and_without_a_warning(read: Read) -> None:
+    settings = read(SECOND_GENERATION)
+    assert settings.export_api is ExportApi.SEGMENTS
+    assert settings.provider is Provider.GCP
+    assert settings.export_duration == timedelta(hours=24)
+    assert settings.bigquery.partition_expiration == timedelta(0)
+    assert settings.warnings == ()
+    settings.require_destination()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Warehouse", 'write Provider = "local"'),
+        ("s3.S3Only", "write StorageOnly"),
+        ("gcs.GCSOnly", "write StorageOnly"),
+        ("ListExportLimit", "nothing takes its place"),
+        ("ExportURL", "write ApiURL"),
+        ("GroupFilesByDay", "write ExportDuration"),
+        ("local.StartTime", "write StartTime at the top"),
+    ],
+)
+def test_each_deprecated_key_is_warned_about_with_the_new_one(
+    read: Read, old: str, new: str
+) -> None:
+    warnings = read(FIRST_GENERATION.format(warehouse="local", only="true")).warnings
+    about = [w for w in warnings if w.startswith(f"{old} (file ") and "is deprecated" in w]
+    assert len(about) == 1
+    assert new in about[0]
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "provider"),
+    [("local", Provider.LOCAL), ("redshift", Provider.AWS), ("bigquery", Provider.GCP)],
+)
+@pytest.mark.parametrize("only", ["true", "false"])
+def test_warehouse_and_the_only_keys_choose_the_destination(
+    read: Read, warehouse: str, provider: Provider, only: str
+) -> None:
+    settings = read(FIRST_GENERATION.format(warehouse=warehouse, only=only))
+    assert settings.provider is provider
+    assert settings.storage_only is (only == "true" and provider is not Provider.LOCAL)
+    assert settings.keeps_files is (only == "true" or provider is Provider.LOCAL)
+    assert settings.origins["Provider"].endswith("hauser.toml (Warehouse)")
+
+
+def test_one_provider_s_only_key_does_not_speak_for_the_other(read: Read) -> None:
+    text = 'Provider = "aws"\n[s3]\nS3Only = false\n[gcs]\nGCSOnly = true'
+    assert read(text).storage_only is False
+
+
+def test_storage_only_and_s3only_either_is_enough(read: Read) -> None:
+    settings = read('Provider = "aws"\nStorageOnly = false\n[s3]\nS3Only = true')
+    assert settings.storage_only is True
+
+
+def test_provider_goes_over_warehouse_and_says_so(read: Read) -> None:
+    settings = read('Provider = "gcp"\nWarehouse = "redshift"')
+    assert settings.provider is Provider.GCP
+    assert [w for w in settings.warnings if "Warehouse" in w and "is ignored" in w]
+
+
+def test_group_files_by_day_is_a_day_long_export(read: Read) -> None:
+    settings = read('ExportApi = "segments"\nGroupFilesByDay = true')
+    assert settings.export_duration == timedelta(hours=24)
+    stated = read('ExportApi = "segments"\nGroupFilesByDay = true\nExportDuration = "6h"')
+    assert stated.export_duration == timedelta(hours=6)
+    zero = read('ExportApi = "segments"\nGroupFilesByDay = true\nExportDuration = "0"')
+    assert zero.export_duration == timedelta(hours=24)
+    assert read('ExportApi = "segments"\nGroupFilesByDay = false').export_duration == timedelta(
+        hours=1
+    )
+
+
+def test_group_files_by_day_alone_is_no_sign_of_segments(read: Read) -> None:
+    settings = read("GroupFilesByDay = true")
+    assert settings.export_api is ExportApi.BUNDLES
+    assert [w for w in settings.warnings if "GroupFilesByDay" in w and "no effect" in w]
+
+
+def test_export_url_is_for_bundles(read: Read) -> None:
+    url = "https://export.example.com/api/v1"
+    assert read(f'ExportURL = "{url}"').api_url == url
+    segments = read(f'ExportURL = "{url}"\nExportApi = "segments"')
+    assert segments.api_url == "https://api.fullstory.com"
+    both = read(f'ExportURL = "{url}"\nApiURL = "https://other.example.com/api/v1"')
+    assert both.api_url == "https://other.example.com/api/v1"
+    assert [w for w in both.warnings if "ExportURL" in w and "is ignored" in w]
+
+
+def test_the_older_start_time_yields_to_the_new_one(read: Read) -> None:
+    old = "[local]\nStartTime = 2020-01-01T00:00:00Z"
+    assert read(old).start_time == datetime(2020, 1, 1, tzinfo=UTC)
+    assert read('StartTime = ""\n' + old).start_time == datetime(2020, 1, 1, tzinfo=UTC)
+    new = read("StartTime = 2021-01-01T00:00:00Z\n" + old)
+    assert new.start_time == datetime(2021, 1, 1, tzinfo=UTC)
+
+
+def test_the_older_start_time_waits_for_use_start_time_as_in_hauser(read: Read) -> None:
+    settings = read("[local]\nStartTime = 2020-01-01T00:00:00Z\nUseStartTime = false")
+    assert settings.start_time is None
+    assert [w for w in settings.warnings if "no effect with UseStartTime = false" in w]
+
+
+def test_save_as_json_means_raw(read: Read) -> None:
+    assert read("SaveAsJson = true").format is StageFormat.RAW
+    assert read('SaveAsJson = true\nFormat = "raw"').format is StageFormat.RAW
+    assert read('SaveAsJson = false\nFormat = "jsonl"').format is StageFormat.JSONL
+
+
+def test_save_as_json_and_another_format_contradict(read: Read) -> None:
+    with pytest.raises(ConfigError, match=r"SaveAsJson = true .* contradict"):
+        read('SaveAsJson = true\nFormat = "csv"')
