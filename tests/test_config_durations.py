@@ -6,7 +6,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hauserpy.config import format_duration, parse_duration
@@ -40,12 +40,14 @@ def as_go_writes_it(nanoseconds: int) -> str:
     return f"{minutes}m{seconds}" if minutes else seconds
 
 
+@settings(deadline=None)
 @given(st.integers(-LONGEST, LONGEST))
 def test_every_duration_that_go_writes_is_read_to_the_microsecond(nanoseconds: int) -> None:
     toward_zero = abs(nanoseconds) // 1000 * (1 if nanoseconds >= 0 else -1)
     assert parse_duration(as_go_writes_it(nanoseconds)) == timedelta(microseconds=toward_zero)
 
 
+@settings(deadline=None)
 @given(st.timedeltas(timedelta(days=-100_000), timedelta(days=100_000)))
 def test_what_we_write_is_read_as_the_same(span: timedelta) -> None:
     assert parse_duration(format_duration(span)) == span
@@ -54,6 +56,7 @@ def test_what_we_write_is_read_as_the_same(span: timedelta) -> None:
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

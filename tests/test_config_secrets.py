@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 from hypothesis import given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from hauserpy.config import MASK, Header, RedshiftSettings, Secret, Settings, describe, load
@@ -59,6 +60,7 @@ def test_nothing_else_does(settings: Settings, caplog: pytest.LogCaptureFixture)
     assert not hasattr(secret, "__dict__")
 
 
+@profile(deadline=None)
 @given(st.text())
 def test_the_mask_tells_nothing_of_the_text(text: str) -> None:
     assert repr(Secret(text)) == repr(Secret("x"))
@@ -143,7 +145,10 @@ def test_no_error_and_no_traceback_shows_a_secret(tmp_path: Path, text: str) -> 
         {"HAUSERPY_APIURL": "https://me:hunter2@h"},
     ],
 )
-def test_no_error_about_a_variable_shows_a_secret(environ: dict[str, str]) -> None:
+def test_no_error_about_a_variable_shows_a_secret(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
         load(None, environ)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
