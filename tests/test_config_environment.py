@@ -24,7 +24,7 @@ def write(text: str) -> None:
 
 
 TEXTS = {
-    "FsApiToken": ("na1.x", Secret("na1.x")),
+    "FsApiToken": (" na1.x\n", Secret("na1.x")),
     "ExportApi": ("segments", ExportApi.SEGMENTS),
     "ApiURL": ("http://localhost:1/v1", "http://localhost:1/v1"),
     "Backoff": ("90ms", timedelta(milliseconds=90)),
@@ -37,7 +37,7 @@ TEXTS = {
     "local.SaveDir": ("/x", Path("/x")),
     "local.UseStartTime": ("0", False),
     "redshift.Port": ("5440", 5440),
-    "redshift.Password": (" p\n", Secret("p")),
+    "redshift.Password": (" p \n", Secret(" p ")),
     "bigquery.PartitionExpiration": ("0", timedelta(0)),
     "s3.Bucket": ("b", "b"),
 }

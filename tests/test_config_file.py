@@ -266,6 +266,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(
         ('Backoff = "1s"\n\nProvider = local', "line 3, column 12"),
         ('Backoff = "1s"\nBackoff = "2s"', "line 2"),
         ("x = " + "[" * 5000, "some.toml"),
+        ("x = " + "1" * 5000, "too long"),
     ],
 )
 def test_what_is_not_toml_is_refused_with_its_place(read: Read, text: str, place: str) -> None:
@@ -288,10 +289,16 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(file: Path) -> None:
 REFUSED: list[tuple[str, str, str]] = [
     ('Backoff = "30"', 'Backoff = "30"', "unit is missing"),
     ("Backoff = 30", "Backoff = 30", "unit is missing"),
-    ('Backoff = "-1s"', 'Backoff = "-1s"', "not negative"),
+    ('Backoff = "-1s"', 'Backoff = "-1s"', 'from 0 to "168h"'),
     ("Backoff = true", "Backoff = true", "not a duration"),
     ('CheckInterval = "0"', 'CheckInterval = "0"', "more than 0"),
     ('ReadTimeout = "0s"', "ReadTimeout", "more than 0"),
+    ('Backoff = "169h"', "Backoff", 'from 0 to "168h"'),
+    ('BundleTimeout = "8000h"', "BundleTimeout", 'up to "168h"'),
+    ('CheckInterval = "9000h"', "CheckInterval", 'up to "8760h"'),
+    ('[s3]\nRegion = "x\' y"', "s3.Region", "letters, digits and hyphens"),
+    ('[bigquery]\nLocation = "a b"', "bigquery.Location", "letters, digits and hyphens"),
+    ("BackoffStepsMax = 0x" + "f" * 5000, "a number of 20000 bits", "out of range"),
     ("BackoffStepsMax = -1", "BackoffStepsMax = -1", "from 0 to 100"),
     ("BackoffStepsMax = true", "BackoffStepsMax = true", "not an integer"),
     ('BackoffStepsMax = "8"', 'BackoffStepsMax = "8"', "not an integer"),

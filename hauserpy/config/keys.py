@@ -50,20 +50,28 @@ class Key:
         return getattr(owner, self.attribute)
 
 
-def _more_than_zero(span: timedelta) -> bool:
-    return span > timedelta(0)
+def _timeout(span: timedelta) -> bool:
+    # A socket takes no time-out of 25 days or more.
+    return timedelta(0) < span <= 7 * DAY
 
 
-def _not_negative(span: timedelta) -> bool:
-    return span >= timedelta(0)
+def _pause(span: timedelta) -> bool:
+    return timedelta(0) <= span <= 7 * DAY
 
 
 def _cuts_a_day(span: timedelta) -> bool:
     return HOUR / 4 <= span <= DAY and DAY % span == timedelta(0)
 
 
-TIMEOUT = kinds.duration('a duration such as "30s" or "1h30m", more than 0', _more_than_zero)
-WAIT = kinds.duration('a duration such as "30s" or "1h30m", not negative', _not_negative)
+TIMEOUT = kinds.duration('a duration such as "30s" or "1h30m", more than 0, up to "168h"', _timeout)
+PAUSE = kinds.duration('a duration such as "30s" or "1h30m", from 0 to "168h"', _pause)
+INTERVAL = kinds.duration(
+    'a duration such as "30s" or "1h30m", more than 0, up to "8760h"',
+    lambda span: timedelta(0) < span <= 365 * DAY,
+)
+EXPIRY = kinds.duration(
+    'a duration such as "720h", not negative; 0 is for ever', lambda span: span >= timedelta(0)
+)
 EXPORT_DURATION = kinds.duration(
     'a duration from "15m" to "24h" that divides 24 hours, such as "15m", "1h", "6h"',
     _cuts_a_day,
@@ -92,13 +100,13 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 WAREHOUSES = {"local": Provider.LOCAL, "redshift": Provider.AWS, "bigquery": Provider.GCP}
 
 API = (
-    Key("FsApiToken", kinds.secret(), "The API key. FULLSTORY_API_TOKEN sets it too.", attribute="fs_api_token"),
+    Key("FsApiToken", kinds.secret(spaces=False), "The API key. FULLSTORY_API_TOKEN sets it too.", attribute="fs_api_token"),
     Key("ExportApi", kinds.choice(ExportApi, empty=True), "The API's generation.", attribute="export_api"),
     Key("ApiURL", api_url(), "Where the API is; the default goes with ExportApi.", attribute="api_url"),
     Key("AdditionalHttpHeader", kinds.headers(), "Extra headers for each request to the API.", attribute="additional_http_header"),
-    Key("Backoff", WAIT, "The first pause after a failed request; it doubles, with full jitter.", attribute="backoff"),
+    Key("Backoff", PAUSE, "The first pause after a failed request; it doubles, with full jitter.", attribute="backoff"),
     Key("BackoffStepsMax", kinds.whole(0, 100), "How often a failed request is tried again.", attribute="backoff_steps_max"),
-    Key("CheckInterval", TIMEOUT, "How often `sync --watch` asks for new bundles.", attribute="check_interval"),
+    Key("CheckInterval", INTERVAL, "How often `sync --watch` asks for new bundles.", attribute="check_interval"),
     Key("StartTime", kinds.moment(), "Events before this are not synced.", attribute="start_time"),
     Key("SegmentId", kinds.text(default=True), "The segment to export.", attribute="segment_id", scope=scopes.SEGMENTS),
     Key("ExportDuration", EXPORT_DURATION, "The length of one export's window.", attribute="export_duration", scope=scopes.SEGMENTS),
@@ -107,7 +115,7 @@ API = (
     Key("ConnectTimeout", TIMEOUT, "The longest wait for a connection.", attribute="connect_timeout"),
     Key("ReadTimeout", TIMEOUT, "The longest silence within an answer.", attribute="read_timeout"),
     Key("BundleTimeout", TIMEOUT, "The longest that one download may take.", attribute="bundle_timeout"),
-    Key("RetryAfterMax", WAIT, "The longest Retry-After that is waited out.", attribute="retry_after_max"),
+    Key("RetryAfterMax", PAUSE, "The longest Retry-After that is waited out.", attribute="retry_after_max"),
     Key("PollTimeout", TIMEOUT, "The longest wait for one export to be made.", attribute="poll_timeout", scope=scopes.SEGMENTS),
 )  # fmt: skip
 
@@ -134,7 +142,7 @@ LOCAL = (
 
 S3 = (
     Key("Bucket", kinds.text(), "A bucket, and behind a slash a path in it.", "s3", "bucket"),
-    Key("Region", kinds.text(), "The bucket's region.", "s3", "region"),
+    Key("Region", kinds.text(names.place, "letters, digits and hyphens", default=True), "The bucket's region.", "s3", "region"),
     Key("Timeout", TIMEOUT, "The longest that one upload may take.", "s3", "timeout"),
     Key("Endpoint", endpoint(), "A compatible store in place of S3.", "s3", "endpoint"),
 )  # fmt: skip
@@ -168,8 +176,8 @@ BIGQUERY = (
     Key("Dataset", kinds.text(), "The dataset.", "bigquery", "dataset"),
     Key("ExportTable", BIGQUERY_TABLE, "The table of the events.", "bigquery", "export_table"),
     Key("SyncTable", BIGQUERY_STEM, "The table of the checkpoints.", "bigquery", "sync_table"),
-    Key("PartitionExpiration", WAIT, "How long a new table keeps a day.", "bigquery", "partition_expiration"),
-    Key("Location", kinds.optional(), "Where jobs run.", "bigquery", "location"),
+    Key("PartitionExpiration", EXPIRY, "How long a new table keeps a day.", "bigquery", "partition_expiration"),
+    Key("Location", kinds.optional(names.place, "letters, digits and hyphens"), "Where jobs run.", "bigquery", "location"),
     Key("CredentialsFile", kinds.path(optional=True), "A service account's key.", "bigquery", "credentials_file"),
     Key("Impersonate", kinds.optional(), "The service account to act as.", "bigquery", "impersonate"),
     Key("Endpoint", endpoint(), "A stand-in for BigQuery.", "bigquery", "endpoint"),
@@ -177,12 +185,12 @@ BIGQUERY = (
 )  # fmt: skip
 
 DEPRECATED = (
-    Key("Warehouse", kinds.choice(tuple(WAREHOUSES), empty=True), "", instead="Provider"),
-    Key("ListExportLimit", kinds.whole(-(2**63), 2**63 - 1), ""),
-    Key("ExportURL", api_url(), "", instead="ApiURL"),
-    Key("GroupFilesByDay", kinds.flag(), "", instead="ExportDuration"),
-    Key("S3Only", kinds.flag(), "", "s3", instead="StorageOnly"),
-    Key("GCSOnly", kinds.flag(), "", "gcs", instead="StorageOnly"),
+    Key("Warehouse", kinds.choice(tuple(WAREHOUSES), empty=True), "hauser's older word for Provider.", instead="Provider"),
+    Key("ListExportLimit", kinds.whole(-(2**63), 2**63 - 1), "Without effect."),
+    Key("ExportURL", api_url(), "hauser's older word for ApiURL.", instead="ApiURL"),
+    Key("GroupFilesByDay", kinds.flag(), "hauser's older word for ExportDuration.", instead="ExportDuration"),
+    Key("S3Only", kinds.flag(), "hauser's older word for StorageOnly.", "s3", instead="StorageOnly"),
+    Key("GCSOnly", kinds.flag(), "hauser's older word for StorageOnly.", "gcs", instead="StorageOnly"),
 )  # fmt: skip
 
 KEYS = (*API, *FILES, *RUN, *LOCAL, *S3, *REDSHIFT, *GCS, *BIGQUERY, *DEPRECATED)

@@ -36,6 +36,8 @@ def shown(value: object) -> str:
         return json.dumps(short, ensure_ascii=not short.isprintable())
     if isinstance(value, (dict, list)):
         return "a table" if isinstance(value, dict) else "a list"
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"
     return str(value)[:80]
 
 
@@ -89,13 +91,16 @@ def optional(
     return Kind(allowed, read, show=lambda value: shown(value or ""))
 
 
-def secret() -> Kind:
-    """White space around it, as files that hold secrets have it, is dropped; empty is None."""
+def secret(*, spaces: bool = True) -> Kind:
+    """A line break at the end, as files that hold secrets have it, is dropped, and without
+    ``spaces`` all white space around it; empty is None."""
 
     def read(value: object) -> Secret | None:
-        given = _string(value).strip()
-        if "\0" in given:
-            raise Unfit("it holds a NUL character")
+        given = _string(value).rstrip("\r\n")
+        if not spaces:
+            given = given.strip()
+        if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in given):
+            raise Unfit("it holds a NUL character, or is not UTF-8")
         return Secret(given) if given else None
 
     return Kind(
@@ -259,7 +264,7 @@ def headers() -> Kind:
     def from_text(given: str) -> object:
         try:
             return json.loads(given)
-        except ValueError:
+        except (ValueError, RecursionError):
             return given
 
     def show(value: tuple[Header, ...]) -> str:

@@ -50,7 +50,7 @@ def read_value(key: Key, value: object, origin: str, rank: int) -> Given:
     # Raised outside of the handler, so that no chained traceback shows the value.
     raise ConfigError(
         f"{key.full} = {key.kind.quote(value)} ({origin}) is refused: {reason}.",
-        f"Allowed: {key.kind.allowed}.",
+        f"{key.doc} Allowed: {key.kind.allowed}.",
     )
 
 
@@ -84,6 +84,9 @@ def read_file(path: Path) -> tuple[Layer, list[str]]:
     except tomllib.TOMLDecodeError as error:
         last = max(1, len(text.splitlines()))
         problem = str(error).replace("at end of document", f"at line {last}, the last")
+    except ValueError:
+        # Python's own limit on the digits of an integer, which tomllib passes on.
+        problem = "a number in it is too long"
     except RecursionError:
         problem = "it is nested too deeply"
     if problem:

@@ -80,6 +80,13 @@ def file_prefix(text: str) -> str:
     return text
 
 
+def place(text: str) -> str:
+    """A cloud's region. It ends up in the text of a COPY."""
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise Unfit("it is not the name of a region")
+    return text
+
+
 def header_name(text: str) -> str:
     """A header's name (RFC 9110's token), other than those that the client itself must set."""
     if not _HEADER_NAME.fullmatch(text):

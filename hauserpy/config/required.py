@@ -12,6 +12,7 @@ from hauserpy.errors import ConfigError
 
 _S3_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _GCS_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_HOST = re.compile(r"[^\s'\"\\]+")
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
 _ROLES = re.compile(r"default|arn:aws[a-z-]*:iam::[0-9]{12}:role/[^\s',]+(?:,arn:aws[^\s',]+)*")
@@ -67,7 +68,7 @@ def _problems(settings: Settings) -> Iterator[str]:
 
 def _redshift(settings: Settings) -> Iterator[str]:
     redshift = settings.redshift
-    yield from _text("redshift.Host", redshift.host)
+    yield from _text("redshift.Host", redshift.host, _HOST, "the name of a host")
     yield from _text("redshift.DB", redshift.db)
     temporary = redshift.cluster_identifier or redshift.workgroup
     # A serverless workgroup derives the user from the IAM identity.
