@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from hauserpy.errors import ApiUnavailable
 from hauserpy.export.retry import Again
-from hauserpy.export.source import BundleTooSlow
+from hauserpy.export.source import BundleTooSlow, SourceClosed
 from hauserpy.export.waiting import Timing, span
 
 CHUNK = 256 * 1024
@@ -41,16 +41,25 @@ class HttpBody:
     """
 
     def __init__(
-        self, response: requests.Response, what: str, *, limit: float, idle: float, timing: Timing
+        self,
+        response: requests.Response,
+        what: str,
+        *,
+        limit: float,
+        idle: float,
+        timing: Timing,
+        closed: Callable[[], bool],
     ) -> None:
         """``limit`` is the whole body's time in seconds from now; ``idle`` only goes into a
-        message, the sockets enforce it."""
+        message, the sockets enforce it. ``closed`` tells whether a broken line is our own doing.
+        """
         self._response = response
         self._what = what
         self._idle = idle
         self._limit = limit
         self._deadline = timing.monotonic() + limit
         self._timing = timing
+        self._closed = closed
         self._length: int | None = response.raw.length_remaining
         self._layers = _layers(response.headers.get("Content-Encoding", ""))
         self.total: int | None = self._length
@@ -90,19 +99,24 @@ class HttpBody:
         return f"{got} bytes" if self._length is None else f"{got} of {self._length} bytes"
 
     def _cut(self, problem: str) -> ApiUnavailable:
+        if self._closed():
+            return SourceClosed(f"{self._what}: the session was closed.", "Run again.")
         return ApiUnavailable(
             f"{self._what}: {problem}.", "Run again later; nothing of it was loaded."
         )
 
 
 def _layers(encoding: str) -> int:
-    """How many times the transport says that it gzipped the body. Raises Again for an encoding
-    that was not asked for."""
+    """How many times the transport says that it gzipped the body. Raises ApiUnavailable for an
+    encoding that was not asked for."""
     names = [name.strip().lower() for name in encoding.split(",")]
     names = [name for name in names if name not in ("", "identity")]
     strange = [name for name in names if name not in ("gzip", "x-gzip")]
     if strange or len(names) > _MOST_LAYERS:
-        raise Again(f"the answer came in the encoding {encoding[:40]!r}, which was not asked for")
+        raise ApiUnavailable(
+            f"the API's answer came in the encoding {encoding[:40]!r}, which was not asked for.",
+            "Look for a proxy that compresses what passes through it.",
+        )
     return len(names)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from hauserpy.errors import AccessDenied, ApiUnavailable, DiskFull, TransientError
 from hauserpy.export.retry import Again, Patience
-from hauserpy.export.source import BundleTooSlow, Source
+from hauserpy.export.source import BundleTooSlow, Source, SourceClosed
 from hauserpy.export.waiting import Timing
 from hauserpy.model import Bundle
 
@@ -46,7 +47,7 @@ def fetch(
 
     A body that breaks off is asked for again, after ``sink.restart()``, up to BackoffStepsMax times
     in all with full jitter between them. What `Source.open` raises was retried there, and passes
-    through; so does BundleTooSlow. When this returns, the sink holds one whole body, as far as the
+    through; so do BundleTooSlow and SourceClosed. When this returns, the sink holds one whole body, as far as the
     transport can tell; when it raises, what the sink holds is worthless.
 
     Raises what `Source.open` does, DiskFull for a sink without room, AccessDenied for one that may
@@ -65,11 +66,11 @@ def fetch(
             dirty = True
             try:
                 for chunk in body:
-                    _into(lambda data=chunk: sink.write(data), bundle)
+                    _into(partial(sink.write, chunk), bundle)
                     got += len(chunk)
                     if progress is not None:
                         progress(got, body.total)
-            except BundleTooSlow:
+            except (BundleTooSlow, SourceClosed):
                 raise
             except ApiUnavailable as error:
                 raise Again(error.reason.rstrip(".")) from error

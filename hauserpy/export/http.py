@@ -16,14 +16,15 @@ from requests import exceptions as problems
 from urllib3.exceptions import HTTPError
 
 import hauserpy
-from hauserpy.errors import AccessDenied, ApiUnavailable, ConfigError
+from hauserpy.errors import AccessDenied, ApiUnavailable, ConfigError, RateLimited
 from hauserpy.export.body import MAX_JSON, READ_ERRORS, HttpBody, parse_json, read_bytes
 from hauserpy.export.identity import Identity
 from hauserpy.export.origin import Origin
 from hauserpy.export.pacing import Pacer, retry_after
 from hauserpy.export.retry import LONGEST_WAIT, Again, Patience
+from hauserpy.export.source import SourceClosed
 from hauserpy.export.transport import Adapter, Sockets
-from hauserpy.export.waiting import Timing
+from hauserpy.export.waiting import Timing, span
 
 if TYPE_CHECKING:
     from hauserpy.config import Settings
@@ -43,7 +44,7 @@ class Request:
     """What to ask for. ``endpoint`` names it for pacing, ``what`` in messages.
 
     ``ours`` says that it goes to the API with the token; else it bears nothing of ours.
-    ``allow`` are the statuses beside 200 that the caller handles itself.
+    ``allow`` are the statuses outside 2xx that the caller handles itself.
     """
 
     what: str
@@ -56,6 +57,8 @@ class Request:
     allow: Collection[int] = ()
     first_byte: float | None = None
     """Seconds to wait for the head of the answer; None: ReadTimeout."""
+    hurried: bool = False
+    """Where the API asks for a wait, RateLimited at once."""
 
 
 class _Bearing(requests.auth.AuthBase):
@@ -117,7 +120,7 @@ class Http:
         ``request.allow`` lets through."""
 
         def attempt() -> tuple[int, Any]:
-            with contextlib.closing(self._exchange(request)) as response:
+            with contextlib.closing(self.exchange(request)) as response:
                 if response.status_code in request.allow:
                     return response.status_code, None
                 data = read_bytes(
@@ -133,28 +136,57 @@ class Http:
 
     def attempt(self, request: Request) -> requests.Response:
         """Ask once, but for 429. Raises Again where `Patience` would try again."""
-        response = self._exchange(request)
-        if response.status_code not in (200, *request.allow):
+        response = self.exchange(request)
+        if response.status_code != 200 and response.status_code not in request.allow:
+            # 206 would be a part, 204 nothing at all.
             response.close()
-            raise Again(f"{_host(response)} answered {response.status_code} to a download")
+            raise Again(f"{host_of(response)} answered {response.status_code} to a download")
         return response
+
+    def exchange(self, request: Request) -> requests.Response:
+        """Send, wait as often as 429 asks for it, and raise what statuses other than 2xx and those
+        in ``request.allow`` mean: Again where `Patience` would try again."""
+        waited = 0.0
+        times = 0
+        while True:
+            self._pacer.wait(request.endpoint, request.what, hurried=request.hurried)
+            response = self._follow(request)
+            status = response.status_code
+            if 200 <= status < 300 or status in request.allow:
+                return response
+            with contextlib.closing(response):
+                asked = retry_after(response.headers.get("Retry-After"), self._timing.clock())
+                if status != 429:
+                    self._refuse(request, response, asked)
+            if asked is None:
+                most = min(LONGEST_WAIT.total_seconds(), self._longest_wait)
+                asked = min(self.patience.backoff * 2.0 ** min(times, 30), most)
+            if asked > self._longest_wait:
+                raise self._pacer.refuse(request.endpoint, asked, request.what)
+            times += 1
+            waited += max(1.0, asked)
+            self._pacer.hold(request.endpoint, max(1.0, asked))
+            if waited > _MOST_RATE_WAITS * self._longest_wait:
+                raise RateLimited(
+                    f"{request.what}: the API answered 429 {times} times in a row.",
+                    "Run again later; look for something else that uses up the API's rate limit.",
+                )
 
     def body(self, response: requests.Response, what: str) -> HttpBody:
         """The body of `open`'s answer; BundleTimeout runs from here."""
-        return HttpBody(response, what, limit=self._bundle, idle=self._read, timing=self._timing)
+        return HttpBody(
+            response,
+            what,
+            limit=self._bundle,
+            idle=self._read,
+            timing=self._timing,
+            closed=lambda: self._closed,
+        )
 
     @property
     def first_byte(self) -> float:
         """Seconds that the first byte of a bundle may take."""
         return min(FIRST_BYTE * self._read, self._bundle)
-
-    @property
-    def origin(self) -> Origin:
-        return self._origin
-
-    def paced(self, endpoint: str) -> bool:
-        """Whether the API has asked to be left alone at that endpoint just now."""
-        return self._pacer.remaining(endpoint) > 0
 
     def close(self) -> None:
         """Drop all connections, also those that other threads read from."""
@@ -166,38 +198,14 @@ class Http:
         try:
             return parse_json(data, response.headers.get("Content-Type", ""))
         except Again as again:
-            raise Again(f"{_host(response)} {again.reason}") from None
+            raise Again(f"{host_of(response)} {again.reason}") from None
 
-    def _exchange(self, request: Request) -> requests.Response:
-        """Send, wait as often as 429 asks for it, and raise what other statuses mean."""
-        waited = 0.0
-        times = 0
-        while True:
-            self._pacer.wait(request.endpoint, request.what)
-            response = self._follow(request)
-            status = response.status_code
-            if status == 200 or status in request.allow:
-                return response
-            with contextlib.closing(response):
-                asked = retry_after(response.headers.get("Retry-After"), self._timing.clock())
-                if status != 429:
-                    self._refuse(request, response, asked)
-            if asked is None:
-                asked = min(
-                    self.patience.backoff * 2.0 ** min(times, 30), LONGEST_WAIT.total_seconds()
-                )
-                asked = min(asked, self._longest_wait)
-            seconds = max(1.0, asked)
-            times += 1
-            waited += seconds
-            if asked > self._longest_wait or waited > _MOST_RATE_WAITS * self._longest_wait:
-                raise self._pacer.refuse(request.endpoint, max(seconds, asked), request.what)
-            self._pacer.hold(request.endpoint, seconds)
-
-    def _refuse(self, request: Request, response: requests.Response, asked: float | None) -> None:
-        """Raise what a status other than 200 and 429 means; return for other 2xx with a body."""
+    def _refuse(
+        self, request: Request, response: requests.Response, asked: float | None
+    ) -> NoReturn:
+        """Raise what a status other than 2xx and 429 means."""
         status = response.status_code
-        host = _host(response)
+        host = host_of(response)
         said = f"{request.what}: {host} answered {status}{self._message(response)}"
         if status in (401, 403):
             raise AccessDenied(f"{said}.", _remedy(self._identity, request, host))
@@ -232,14 +240,17 @@ class Http:
         """Send and follow redirects. Our headers go along only while the origin is the API's, and
         never again after it once was not (requests would drop Authorization alone)."""
         url, method, json, params = request.url, request.method, request.json, request.params
-        origin = self._allowed(url, None, request.what)
+        origin = self._allowed(url, None if request.ours else self._origin, request.what)
         ours = request.ours
         for _ in range(_MOST_REDIRECTS + 1):
             ours = ours and origin == self._origin
             response = self._send(request, url, method, json, params, ours=ours, origin=origin)
             if not response.is_redirect:
                 return response
-            target = urljoin(url, response.headers["Location"])
+            try:
+                target = urljoin(url, self._session.get_redirect_target(response) or "")
+            except ValueError:
+                target = ""
             response.close()
             origin, url, params = self._allowed(target, origin, request.what), target, None
             if response.status_code == 303 or (
@@ -282,7 +293,7 @@ class Http:
         """One request, one answer. Messages are made from the kind of error alone: requests' own
         may quote a signed URL or a header."""
         if self._closed:
-            raise ApiUnavailable(f"{request.what}: the session was closed.", "Run again.")
+            raise SourceClosed(f"{request.what}: the session was closed.", "Run again.")
         session = self._session
         first_byte = self._read if request.first_byte is None else request.first_byte
         bearing = _Bearing(self._identity.headers if ours else {})
@@ -310,7 +321,7 @@ class Http:
             ) from None
         except (requests.RequestException, HTTPError, OSError) as error:
             if self._closed:
-                raise ApiUnavailable(
+                raise SourceClosed(
                     f"{request.what}: the session was closed.", "Run again."
                 ) from None
             self._explain(request, origin, first_byte, error)
@@ -325,9 +336,9 @@ class Http:
                 "Check this machine's clock, and REQUESTS_CA_BUNDLE when a proxy inspects TLS.",
             ) from None
         if isinstance(error, problems.ConnectTimeout):
-            reason = f"{origin} took no connection within {self._connect:.0f} s"
+            reason = f"{origin} took no connection within {span(self._connect)}"
         elif isinstance(error, problems.ReadTimeout):
-            reason = f"{origin} did not answer within {first_byte:.0f} s"
+            reason = f"{origin} did not answer within {span(first_byte)}"
         elif isinstance(error, problems.ProxyError):
             reason = f"the proxy did not lead to {origin}{_os_reason(causes)}"
         elif isinstance(error, problems.SSLError):
@@ -369,5 +380,6 @@ def _os_reason(causes: Sequence[BaseException]) -> str:
     return ""
 
 
-def _host(response: requests.Response) -> str:
+def host_of(response: requests.Response) -> str:
+    """The host that answered, after redirects."""
     return str(Origin.of(response.url))

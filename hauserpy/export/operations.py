@@ -12,7 +12,7 @@ from urllib.parse import quote
 from hauserpy.errors import ApiUnavailable, HauserpyError
 from hauserpy.export.http import Http, Request
 from hauserpy.export.retry import Again
-from hauserpy.export.waiting import Timing
+from hauserpy.export.waiting import Timing, span
 from hauserpy.model import Bundle, rfc3339
 
 _log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ _FIRST_INTERVAL = 1.0
 _LONGEST_INTERVAL = 30.0
 _GROWTH = 1.5
 _LONGEST_ID = 1000
+_CANCEL_PATIENCE = 5.0
 
 Preparing = Callable[[Bundle, int | None], None]
 
@@ -41,6 +42,10 @@ class OperationFailed(Exception):
     def __init__(self, details: str) -> None:
         self.details = details
         super().__init__(details)
+
+
+class NotReady(ApiUnavailable):
+    """The export is not ready within PollTimeout."""
 
 
 class Operations:
@@ -66,8 +71,8 @@ class Operations:
         self._poll_timeout = poll_timeout.total_seconds()
         self._preparing = preparing
 
-    def create(self, bundle: Bundle, *, tries: int | None = None) -> Operation:
-        """Ask for the export of the bundle's window.
+    def create(self, bundle: Bundle, *, hurried: bool = False) -> Operation:
+        """Ask for the export of the bundle's window; ``hurried``: one try, and no waits.
 
         A request whose answer is lost is sent again; the first export then is one too many, which
         nobody downloads.
@@ -78,16 +83,16 @@ class Operations:
             url=self._http.url("segments/v1/exports"),
             method="POST",
             json=_wanted(bundle, self._segment, self._fields),
-            allow=(201, 202),
+            hurried=hurried,
         )
         begun = self._timing.monotonic()
-        _, answer = self._http.json(request, tries=tries)
+        _, answer = self._http.json(request, tries=1 if hurried else None)
         return Operation(_text_of(answer, "operationId", request.what), begun)
 
     def finish(self, bundle: Bundle, operation: Operation) -> str:
         """Poll until the export is complete; returns what its results are fetched by.
 
-        Raises OperationFailed, or ApiUnavailable after PollTimeout (counted from its creation).
+        Raises OperationFailed, or NotReady after PollTimeout (counted from its creation).
         The interval between two polls grows from 1 s to 30 s.
         """
         what = f"the export of {bundle.window}"
@@ -107,8 +112,8 @@ class Operations:
             left = operation.begun + self._poll_timeout - self._timing.monotonic()
             if left <= 0:
                 came = "" if percent is None else f", at {percent} %"
-                raise ApiUnavailable(
-                    f"{what}: not ready after {self._poll_timeout:.0f} s (PollTimeout){came}.",
+                raise NotReady(
+                    f"{what}: not ready after {span(self._poll_timeout)} (PollTimeout){came}.",
                     "Run again later; raise PollTimeout or shorten ExportDuration if it stays so.",
                 )
             self._timing.sleep(min(interval, left))
@@ -133,18 +138,17 @@ class Operations:
     def cancel(self, operation: Operation) -> None:
         """Tell the API that nobody will fetch it: once, without retry or long waits. Best effort:
         an export that goes on costs nothing but the API's own work."""
-        if operation.export_id is not None or self._http.paced("cancel"):
-            return
         request = Request(
             what="the cancelling of an export",
             endpoint="cancel",
             url=self._http.url(f"operations/v1/{quote(operation.id, safe='')}/cancel"),
             method="POST",
-            allow=range(201, 600),
-            first_byte=5.0,
+            allow=range(300, 600),
+            first_byte=_CANCEL_PATIENCE,
+            hurried=True,
         )
         try:
-            self._http.attempt(request).close()
+            self._http.exchange(request).close()
         except (Again, HauserpyError) as error:
             _log.info("export operation %s was not cancelled: %s", operation.id, error)
 

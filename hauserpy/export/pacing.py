@@ -63,12 +63,15 @@ class Pacer:
             free_at = self._free_at.get(endpoint)
         return 0.0 if free_at is None else max(0.0, free_at - self._timing.monotonic())
 
-    def wait(self, endpoint: str, what: str) -> None:
-        """Wait for the endpoint's turn. Raises RateLimited when that is beyond RetryAfterMax."""
+    def wait(self, endpoint: str, what: str, *, hurried: bool = False) -> None:
+        """Wait for the endpoint's turn. Raises RateLimited when that is beyond RetryAfterMax, or
+        when the caller is ``hurried``."""
         seconds = self.remaining(endpoint)
         if seconds <= 0:
             return
         if seconds > self._longest:
             raise self.refuse(endpoint, seconds, what)
+        if hurried:
+            raise RateLimited(f"{what}: the API asks to wait {span(seconds)}.", "Run again later.")
         _log.info("%s: waiting %.0f s, as the API asks", what, seconds)
         self._timing.sleep(seconds)

@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING
 import requests
 
 from hauserpy.errors import AccessDenied, ApiUnavailable, HauserpyError
-from hauserpy.export.http import Http, Request
-from hauserpy.export.operations import Operation, OperationFailed, Operations, Preparing
+from hauserpy.export.http import Http, Request, host_of
+from hauserpy.export.operations import (
+    NotReady,
+    Operation,
+    OperationFailed,
+    Operations,
+    Preparing,
+)
 from hauserpy.export.retry import Again
 from hauserpy.export.source import Body
 from hauserpy.export.waiting import Timing
@@ -77,7 +83,7 @@ class Segments:
         )
         self._begun: dict[Window, Operation] = {}
         self._lock = threading.Lock()
-        self._turns: dict[Window, threading.Lock] = {}
+        self._creating = threading.Lock()
 
     def due(
         self,
@@ -110,21 +116,18 @@ class Segments:
     def announce(self, bundle: Bundle) -> None:
         """Have the API begin with the bundle's export, unless enough are outstanding. One request
         at most, and no wait; what goes wrong comes up again when the bundle is opened."""
-        turn = self._turn(bundle)
-        if self._http.paced("create") or not turn.acquire(blocking=False):
+        if not self._creating.acquire(blocking=False):
             return
         try:
             with self._lock:
                 outstanding = sum(o.export_id is None for o in self._begun.values())
-                if bundle.window in self._begun or outstanding >= MOST_OUTSTANDING:
-                    return
-            operation = self._operations.create(bundle, tries=1)
-            with self._lock:
-                self._begun[bundle.window] = operation
+                known = bundle.window in self._begun
+            if not known and outstanding < MOST_OUTSTANDING:
+                self._remember(bundle, self._operations.create(bundle, hurried=True))
         except HauserpyError as error:
             _log.info("%s is not begun ahead of time: %s", bundle, error.reason)
         finally:
-            turn.release()
+            self._creating.release()
 
     def close(self) -> None:
         """See `Source.close`: cancel what is not ready, one request each, and hang up."""
@@ -135,34 +138,72 @@ class Segments:
             self._operations.cancel(operation)
         self._http.close()
 
-    def _turn(self, bundle: Bundle) -> threading.Lock:
-        """Whoever creates or drops the bundle's export holds this."""
-        with self._lock:
-            return self._turns.setdefault(bundle.window, threading.Lock())
-
     def _download(self, bundle: Bundle, what: str) -> requests.Response:
         """One try at the head of the body, with a fresh location of the same export."""
+        status, host = 0, ""
         for _ in range(_MOST_LOCATIONS):
-            operation, location = self._located(bundle, what)
             request = Request(
                 what=what,
                 endpoint="download",
-                url=location,
+                url=self._location(bundle, what),
                 ours=False,
                 allow=_REFUSED,
                 first_byte=self._http.first_byte,
             )
-            self._check(location, what)
             response = self._http.attempt(request)
             if response.status_code == 200:
                 return response
-            status, host = response.status_code, self._http.host(response)
+            status, host = response.status_code, host_of(response)
             response.close()
             _log.info("%s: %s answered %d to its location; asking anew", what, host, status)
         said = f"{what}: {host} answered {status} to {_MOST_LOCATIONS} fresh locations in a row."
         if status in (401, 403):
             raise AccessDenied(
-                said,
-                f"A proxy or firewall may forbid {host}; or this machine's clock is wrong.",
+                said, f"A proxy or firewall may forbid {host}, or this machine's clock is wrong."
             )
         raise ApiUnavailable(said, "Run again later; it is exported anew then.")
+
+    def _location(self, bundle: Bundle, what: str) -> str:
+        """A fresh signed URL, once the export is ready; one that failed is created anew."""
+
+        def attempt() -> str:
+            operation = self._operation(bundle)
+            try:
+                self._operations.finish(bundle, operation)
+                return self._operations.location(operation, what)
+            except OperationFailed as failed:
+                self._forget(bundle, operation)
+                raise Again(f"the API gave it up ({failed.details})") from None
+            except NotReady:
+                self._forget(bundle, operation)
+                self._operations.cancel(operation)
+                raise
+
+        return self._http.patience.run(
+            attempt,
+            what,
+            tries=_MOST_CREATED,
+            instruction="Run again later. If it stays so, ask Fullstory, or give the window up with"
+            f" `hauserpy skip --since {rfc3339(bundle.window.start)}"
+            f" --until {rfc3339(bundle.window.stop)} --reason …`.",
+        )
+
+    def _operation(self, bundle: Bundle) -> Operation:
+        """The window's export, created when there is none in this run."""
+        with self._creating:
+            with self._lock:
+                found = self._begun.get(bundle.window)
+            return found or self._remember(bundle, self._operations.create(bundle))
+
+    def _remember(self, bundle: Bundle, operation: Operation) -> Operation:
+        with self._lock:
+            self._begun[bundle.window] = operation
+            finished = [w for w, o in self._begun.items() if o.export_id is not None]
+            for window in finished[:-_KEPT]:
+                del self._begun[window]
+        return operation
+
+    def _forget(self, bundle: Bundle, operation: Operation) -> None:
+        with self._lock:
+            if self._begun.get(bundle.window) is operation:
+                del self._begun[bundle.window]

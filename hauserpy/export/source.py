@@ -15,6 +15,10 @@ class BundleTooSlow(ApiUnavailable):
     """A download took longer than ``BundleTimeout``: another try in the same run would as well."""
 
 
+class SourceClosed(ApiUnavailable):
+    """`Source.close` was called while something was asked for or read."""
+
+
 class Body(Protocol):
     """The bytes of a bundle as the wire brings them, gzip or not: `hauserpy.decode` decides."""
 
