@@ -57,7 +57,7 @@ def host_name() -> str:
 
 def leftovers(folder: Path) -> list[Path]:
     """What in ``folder`` belongs to runs that are dead, or is older than 48 hours."""
-    found = []
+    found: list[Path] = []
     if not folder.is_dir():
         return found
     for path in folder.iterdir():

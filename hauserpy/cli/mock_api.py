@@ -57,9 +57,13 @@ def mock_api(
     from hauserpy.config.durations import parse_duration
     from hauserpy.mockapi.api import DEFAULT_KEY, MockApi
 
-    for name, value in (("--bundles", bundles), ("--events", events), ("--port", port)):
-        if value < 0:
-            raise ConfigError(f"{name} {value} is less than nothing.", "Give 0 or more.")
+    for name, value, most in (
+        ("--bundles", bundles, 100_000),
+        ("--events", events, 10**9),
+        ("--port", port, 65_535),
+    ):
+        if not 0 <= value <= most:
+            raise ConfigError(f"{name} {value} is out of range.", f"Give 0 to {most}.")
     try:
         length = parse_duration(window)
     except ValueError as error:

@@ -192,7 +192,7 @@ def duration(
         if zero_is_default and not span:
             return UNSET
         if not check(span):
-            raise Unfit("it is out of range")
+            raise Unfit("it is not such a duration as this key takes")
         return span
 
     return Kind(allowed, read, show=lambda span: shown(format_duration(span)))

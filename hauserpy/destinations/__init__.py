@@ -1,0 +1,45 @@
+"""Where rows go: one file or folder a destination, found by what is configured.
+
+An SDK is imported when its destination is opened, so that nobody waits for those of others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+from pathlib import Path
+
+from hauserpy.config import Provider, Settings
+from hauserpy.destinations.base import Destination
+
+__all__ = ["Destination", "open_destination", "run_lock_path"]
+
+_CLASSES = {
+    (Provider.LOCAL, False): ("hauserpy.destinations.local", "Local"),
+    (Provider.LOCAL, True): ("hauserpy.destinations.local", "Local"),
+    (Provider.AWS, False): ("hauserpy.destinations.redshift", "Redshift"),
+    (Provider.AWS, True): ("hauserpy.destinations.s3", "S3"),
+    (Provider.GCP, False): ("hauserpy.destinations.bigquery", "BigQuery"),
+    (Provider.GCP, True): ("hauserpy.destinations.gcs", "Gcs"),
+}
+
+
+def open_destination(settings: Settings) -> Destination:
+    """The destination that ``Provider`` and ``StorageOnly`` name; connects to nothing yet.
+
+    Raises ConfigError when it is not wholly configured.
+    """
+    settings.require_destination()
+    module, name = _CLASSES[settings.provider, settings.storage_only]
+    made: Destination = getattr(importlib.import_module(module), name)(settings)
+    return made
+
+
+def run_lock_path(settings: Settings, destination: Destination) -> Path:
+    """The file that one sync at a time locks: in SaveDir, else in the user's state folder."""
+    if settings.provider is Provider.LOCAL:
+        return settings.local.save_dir / ".hauserpy" / "sync.lock"
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    digest = hashlib.sha256(destination.name.encode()).hexdigest()[:16]
+    return Path(state) / "hauserpy" / f"{digest}.lock"

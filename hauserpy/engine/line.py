@@ -16,10 +16,10 @@ from typing import Any
 
 from hauserpy import disk
 from hauserpy.engine.report import Reporter
-from hauserpy.engine.stop import Stop
-from hauserpy.errors import CorruptBundle
+from hauserpy.errors import CorruptBundle, HauserpyError
+from hauserpy.export.waiting import Waiter
 from hauserpy.ledger import Step
-from hauserpy.model import Layout, Staged
+from hauserpy.model import Bundle, Layout, Staged
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
@@ -57,15 +57,17 @@ class Line:
         steps: Iterator[Step],
         fetch: Fetch,
         *,
+        announce: Callable[[Bundle], None],
         layout: Layout,
         most_record_bytes: int,
         folder: Path,
         pool: Pool,
         reporter: Reporter,
-        stop: Stop,
+        stop: Waiter,
     ) -> None:
         self._steps = steps
         self._fetch = fetch
+        self._announce = announce
         self._layout = layout
         self._most_record_bytes = most_record_bytes
         self._folder = folder
@@ -100,13 +102,13 @@ class Line:
 
     def _take(self, line: queue.Queue[Any]) -> Any:
         while True:
-            self._stop.check()
+            self._stop(0)
             with suppress(queue.Empty):
                 return line.get(timeout=_LOOK_SECONDS)
 
     def _fetching(self) -> None:
         try:
-            for number, step in enumerate(self._steps):
+            for number, step in enumerate(self._looking_ahead()):
                 while not self._places.acquire(timeout=_LOOK_SECONDS):
                     self._check()
                 self._check()
@@ -114,6 +116,21 @@ class Line:
             self._spooled.put(None)
         except BaseException as error:
             self._spooled.put(error)
+
+    def _looking_ahead(self) -> Iterator[Step]:
+        """The steps, each one announced to the API while the one before it is fetched."""
+        step = next(self._steps, None)
+        while step is not None:
+            try:
+                following = next(self._steps, None)
+            except HauserpyError:
+                # The plan breaks off behind this step, whose turn comes first.
+                yield step
+                raise
+            if following is not None:
+                self._announce(following.bundle)
+            yield step
+            step = following
 
     def _fetch_one(self, number: int, step: Step) -> None:
         self._reporter.began(step.bundle)
@@ -170,7 +187,7 @@ class Line:
     def _check(self) -> None:
         if self._over.is_set():
             raise Over
-        self._stop.check()
+        self._stop(0)
 
 
 class _Watched(Spool):

@@ -16,9 +16,9 @@ from hauserpy import disk
 from hauserpy.destinations.base import Destination
 from hauserpy.engine.line import Fetch, Line, Ready
 from hauserpy.engine.report import Reporter, Summary
-from hauserpy.engine.stop import Stop
 from hauserpy.errors import DestinationRefused, LedgerMoved
 from hauserpy.export.source import Source
+from hauserpy.export.waiting import Waiter
 from hauserpy.fields import Field
 from hauserpy.ledger import Ledger, Step, steps_for
 from hauserpy.model import (
@@ -49,7 +49,7 @@ class Plant:
     most_record_bytes: int
     clock: Callable[[], datetime]
     reporter: Reporter
-    stop: Stop
+    stop: Waiter
 
 
 def sync(
@@ -172,7 +172,7 @@ def _run(
                     steps = itertools.islice(plan(ledger), left)
                     with closing(
                         Line(
-                            steps, plant.fetch, layout=layout, folder=temp, pool=pool,
+                            steps, plant.fetch, announce=plant.source.announce, layout=layout, folder=temp, pool=pool,
                             most_record_bytes=plant.most_record_bytes,
                             reporter=plant.reporter, stop=plant.stop,
                         )
@@ -199,7 +199,7 @@ class _Run:
         ledger = self._pass_over(ledger)
         for ready in line:
             ledger = self._load(ledger, ready)
-            self.plant.stop.check()
+            self.plant.stop(0)
         self._pass_over(ledger)
 
     def _load(self, ledger: Ledger, ready: Ready) -> Ledger:

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 import hauserpy
 from hauserpy.errors import AccessDenied, ApiUnavailable, ConfigError, RateLimited
-from hauserpy.export.body import MAX_JSON, READ_ERRORS, HttpBody, parse_json, read_bytes
+from hauserpy.export.body import MAX_JSON, HttpBody, parse_json, read_bytes
 from hauserpy.export.identity import Identity
 from hauserpy.export.origin import Origin
 from hauserpy.export.pacing import Pacer, retry_after
@@ -35,6 +35,7 @@ FIRST_BYTE = 5
 """How many times ReadTimeout the first byte of a bundle may take: it is generated on demand."""
 
 _MOST_REDIRECTS = 5
+_MAX_MESSAGE = 64 * 1024
 _MOST_RATE_WAITS = 4
 """How many times RetryAfterMax one request is put off by 429 answers in a row, in all."""
 
@@ -222,14 +223,16 @@ class Http:
     def _message(self, response: requests.Response) -> str:
         """`` (the API's own words)``, short, on one line and without our secrets; or nothing."""
         try:
-            data = response.raw.read1(4096, decode_content=True) or b""
-        except READ_ERRORS:
+            data = read_bytes(response, most=_MAX_MESSAGE, limit=self._read, timing=self._timing)
+        except (Again, ApiUnavailable):
             return ""
         try:
             found = jsonlib.loads(data)
             text = str(found["message"] or found["code"]) if isinstance(found, dict) else ""
         except (ValueError, KeyError, RecursionError):
-            text = "" if data.lstrip()[:1] in (b"<", b"") else data.decode("utf-8", "replace")
+            # A page, or JSON that is none: not worth reading.
+            plain = data.lstrip()[:1] not in (b"<", b"{", b"[", b"")
+            text = data.decode("utf-8", "replace") if plain else ""
         text = self._identity.masked(text)
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         if not text:
@@ -305,9 +308,9 @@ class Http:
             if origin.loopback:
                 # A proxy would get what may be said to this machine only.
                 settings["proxies"] = {}
-            return session.send(
-                prepared, timeout=(self._connect, first_byte), allow_redirects=False, **settings
-            )
+            # Not session.send(): it would read all that comes with a redirect, followed or not.
+            adapter = session.get_adapter(url)
+            return adapter.send(prepared, timeout=(self._connect, first_byte), **settings)
         except (
             problems.InvalidURL,
             problems.MissingSchema,

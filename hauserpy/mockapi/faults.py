@@ -74,12 +74,13 @@ KINDS: dict[str, Kind] = {
                       0.6),
     "redirect": Kind("302 to the other host, which answers in the API's place",
                      ("list", "get", "poll", "locate"), ("list", "get", "poll", "locate")),
-    "failed": Kind("the export's operation ends FAILED, with errorDetails", ("create",),
-                   ("create",)),
+    "failed": Kind("the export's operation ends FAILED, with errorDetails; poll:failed at once",
+                   ("create",), ("create", "poll")),
     "slow-operation": Kind("the operation is PENDING for VALUE polls (50)", ("create",),
                            ("create",), value="polls", always=True),
     "unknown-state": Kind("a poll answers with a state that nobody knows", ("poll",), ("poll",)),
-    "expired": Kind("the signed location is stale when it is given", ("locate",), ("locate",)),
+    "expired": Kind("the signed location is stale when it is given", ("locate",),
+                    ("locate", "download")),
 }  # fmt: skip
 
 
@@ -193,7 +194,10 @@ class Fault:
         text += "" if self.share is None else f"@{self.share * 100:g}%"
         if self.value is not None:
             text += f"={self.value}B/s" if self.kind == "slow" else f"={self.value}"
-        return text + (":*" if self.times is None else f":{self.times}")
+        text += ":*" if self.times is None else f":{self.times}"
+        if self.retry_after != 1:
+            text += f",retry-after={'none' if self.retry_after is None else self.retry_after}"
+        return text + (",date" if self.date else "") + (",chunked" if self.chunked else "")
 
 
 def _check(fault: Fault) -> None:

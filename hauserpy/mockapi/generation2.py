@@ -147,6 +147,8 @@ class Generation2:
             return answers.error(404, f"there is no operation {id}")
         with self._lock:
             operation.polls += 1
+            if fault is not None and fault.kind == "failed":
+                operation.fails, operation.pending_polls = True, 0
             polls, state = operation.polls, operation.state
         done = (
             100 if state == "COMPLETED" else min(99, polls * 100 // (operation.pending_polls + 1))

@@ -118,6 +118,8 @@ class Router:
                 return Response(silent="reset")
             if fault.kind == "redirect":
                 return self._redirect(request)
+            if fault.kind == "expired" and endpoint == "download":
+                return answers.error(403, "the signature has expired")
         response = self._answer(endpoint, id, request, fault)
         return answers.struck(response, fault, slow, self._chunked)
 

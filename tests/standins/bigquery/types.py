@@ -101,13 +101,13 @@ def from_json(value: Any, kind: str) -> Any:
     match kind:
         case "INTEGER":
             if isinstance(value, bool) or not isinstance(value, int | str):
-                raise ValueError(f"Could not convert value to integer: {value!r}")
+                return _no("integer", value)
             if isinstance(value, str):
                 return _integer(value)
             return value if abs(value) < _EXACT_IN_A_DOUBLE else _ranged(int(float(value)))
         case "FLOAT":
             if isinstance(value, bool) or not isinstance(value, int | float | str):
-                raise ValueError(f"Could not convert value to double: {value!r}")
+                return _no("double", value)
             return float(value)
         case "BOOLEAN":
             if isinstance(value, bool):

@@ -1,0 +1,5 @@
+"""``python -m hauserpy`` is ``hauserpy``."""
+
+from hauserpy.cli import main
+
+main()

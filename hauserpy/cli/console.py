@@ -1,0 +1,230 @@
+"""What people and log collectors see on stderr while a run goes: lines, or bars on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from hauserpy.cli.common import Common
+from hauserpy.engine.report import Summary
+from hauserpy.model import Bundle, LedgerEntry, rfc3339
+
+
+def size(count: float) -> str:
+    """``1.4 MB``: powers of a thousand, as the export's documents count."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def span(seconds: float) -> str:
+    """``0.8 s``, ``4 min 10 s``, ``3 h 5 min``, ``2 d 4 h``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for unit, name, below, below_name in (
+        (86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"),
+    ):  # fmt: skip
+        if whole >= unit:
+            rest = whole % unit // below
+            return f"{whole // unit} {name}" + (f" {rest} {below_name}" if rest else "")
+    return f"{whole} s"
+
+
+def changes_text(summary: dict[str, dict[str, int]]) -> str:
+    """``unfit: EventStart 3, PageUrl 1; nul_removed: UserEmail 2``."""
+    return "; ".join(
+        f"{kind}: " + ", ".join(f"{column} {times}" for column, times in columns.items())
+        for kind, columns in summary.items()
+    )
+
+
+class Console:
+    """A `hauserpy.engine.report.Reporter` that writes a line for each thing worth one."""
+
+    def __init__(self, common: Common) -> None:
+        self._json = common.log_format == "json"
+        self._quiet = common.quiet
+        self._verbose = common.verbose
+
+    def note(self, message: str) -> None:
+        if not self._quiet:
+            self._line("info", message)
+
+    def detail(self, message: str) -> None:
+        if self._verbose:
+            self._line("debug", message)
+
+    def warning(self, message: str) -> None:
+        self._line("warning", message)
+
+    def error(self, message: str, **fields: Any) -> None:
+        self._line("error", message, **fields)
+
+    def began(self, bundle: Bundle) -> None:
+        self.detail(f"bundle {bundle}: fetching")
+
+    def fetched(self, bundle: Bundle, bytes: int, total: int | None) -> None: ...
+
+    def preparing(self, bundle: Bundle, percent: int | None) -> None:
+        done = "" if percent is None else f", {percent} % done"
+        self.detail(f"bundle {bundle}: the API is making the export{done}")
+
+    def staged(self, bundle: Bundle, records: int, bytes: int) -> None: ...
+
+    def loading(self, bundle: Bundle) -> None:
+        self.detail(f"bundle {bundle}: loading")
+
+    def loaded(self, entry: LedgerEntry, seconds: float) -> None:
+        if self._quiet:
+            return
+        changed = changes_text(entry.changes.to_json())
+        what = f"{entry.bundle} " if entry.bundle else ""
+        self._line(
+            "info",
+            f"loaded {what}({entry.window}): {entry.records:,} records, {size(entry.bytes)}"
+            + (f"; altered: {changed}" if changed else ""),
+            bundle=entry.bundle,
+            window=str(entry.window),
+            records=entry.records,
+            bytes=entry.bytes,
+            changes=entry.changes.to_json(),
+            load=entry.load,
+        )
+
+    def close(self) -> None: ...
+
+    def _line(self, level: str, message: str, **fields: Any) -> None:
+        if self._json:
+            told = {"time": rfc3339(datetime.now(UTC)), "level": level, "message": message}
+            self._write(json.dumps({**told, **fields}, ensure_ascii=False))
+        else:
+            head = "" if level in ("info", "debug") else f"{level}: "
+            self._write(f"hauserpy: {head}{message}")
+
+    def _write(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class Live(Console):
+    """The same on a terminal, with a bar for each bundle on its way."""
+
+    def __init__(self, common: Common) -> None:
+        super().__init__(common)
+        from rich.console import Console as Terminal
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._terminal = Terminal(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(compact=True),
+            console=self._terminal,
+            transient=True,
+        )
+        self._lock = threading.Lock()
+        self._tasks: dict[str, Any] = {}
+        self._state: dict[str, dict[str, float]] = {}
+        self._bars.start()
+
+    def began(self, bundle: Bundle) -> None:
+        with self._lock:
+            key = self._key(bundle)
+            self._tasks[key] = self._bars.add_task(
+                f"{bundle.id[:32]} {bundle.window.start:%Y-%m-%d %H:%M}", total=None, said=""
+            )
+            self._state[key] = {"began": time.monotonic()}
+
+    def fetched(self, bundle: Bundle, bytes: int, total: int | None) -> None:
+        self._update(bundle, fetched=bytes, total=total or 0)
+
+    def preparing(self, bundle: Bundle, percent: int | None) -> None:
+        self._update(bundle, preparing=percent or 0)
+
+    def staged(self, bundle: Bundle, records: int, bytes: int) -> None:
+        self._update(bundle, records=records, text=bytes)
+
+    def loading(self, bundle: Bundle) -> None:
+        self._update(bundle, loading=1)
+
+    def loaded(self, entry: LedgerEntry, seconds: float) -> None:
+        with self._lock:
+            task = self._tasks.pop(f"{entry.bundle}", None)
+            self._state.pop(f"{entry.bundle}", None)
+            if task is not None:
+                self._bars.remove_task(task)
+        super().loaded(entry, seconds)
+
+    def close(self) -> None:
+        self._bars.stop()
+
+    def _key(self, bundle: Bundle) -> str:
+        return bundle.id
+
+    def _update(self, bundle: Bundle, **news: float) -> None:
+        with self._lock:
+            key = self._key(bundle)
+            if key not in self._tasks:
+                return
+            state = self._state[key]
+            state.update(news)
+            total = state.get("total") or None
+            self._bars.update(
+                self._tasks[key],
+                total=total,
+                completed=state.get("fetched", 0),
+                said=self._said(state),
+            )
+
+    def _said(self, state: dict[str, float]) -> str:
+        if "loading" in state:
+            return f"{state.get('records', 0):,.0f} records, loading"
+        said = []
+        if "preparing" in state and "fetched" not in state:
+            said.append(f"export {state['preparing']:.0f} % made")
+        if "fetched" in state:
+            said.append(size(state["fetched"]))
+        if "records" in state:
+            seconds = max(time.monotonic() - state["began"], 0.001)
+            said.append(f"{state['records']:,.0f} records")
+            said.append(f"{size(state['text'] / seconds)}/s")
+        return ", ".join(said)
+
+    def _write(self, text: str) -> None:
+        self._terminal.print(text, markup=False, soft_wrap=True)
+
+
+def console_for(common: Common) -> Console:
+    """Bars on a terminal; lines through a pipe, in JSON, or when quiet."""
+    if sys.stderr.isatty() and common.log_format == "text" and not common.quiet:
+        return Live(common)
+    return Console(common)
+
+
+def summary_text(summary: Summary, now: datetime) -> str:
+    """What a run did, in a few lines for people."""
+    lines = []
+    if summary.loaded:
+        windows = len(summary.loaded)
+        rate = summary.bytes / summary.seconds if summary.seconds else 0
+        lines.append(
+            f"loaded {windows} {'bundle' if windows == 1 else 'bundles'}:"
+            f" {summary.records:,} records, {size(summary.bytes)}"
+            f" in {span(summary.seconds)} ({size(rate)}/s)"
+        )
+    else:
+        lines.append("nothing was due")
+    changed = summary.changes.to_json()
+    lines.append(f"altered: {changes_text(changed)}" if changed else "altered: nothing")
+    lines += [f"passed over {window}, loaded before" for window in summary.passed]
+    if summary.checkpoint is not None:
+        lag = (now - summary.checkpoint).total_seconds()
+        lines.append(f"checkpoint {rfc3339(summary.checkpoint)}, {span(max(lag, 0))} behind now")
+    return "\n".join(lines)

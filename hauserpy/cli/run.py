@@ -1,0 +1,181 @@
+"""How a command that loads is put together: settings to plant, signals, lock, summary, exit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from hauserpy.cli.common import Common, Told, need_config, settings_of
+from hauserpy.cli.console import Console, console_for, summary_text
+from hauserpy.config import Settings
+from hauserpy.destinations import open_destination, run_lock_path
+from hauserpy.engine.report import Summary
+from hauserpy.engine.runs import Plant
+from hauserpy.errors import HauserpyError
+from hauserpy.export.waiting import Timing, Waiter
+from hauserpy.fields import catalogue
+from hauserpy.ledger import Step
+from hauserpy.model import rfc3339
+from hauserpy.pipeline.spool import Spool
+from hauserpy.runlock import RunLock
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+Work = Callable[[Plant, Summary, Settings], None]
+
+
+def run(
+    common: Common, name: str, work: Work, *, as_json: bool, locked: bool, dry_run: bool
+) -> None:
+    """Do ``work`` and tell what came of it; errors of the run are told here, with the summary.
+
+    With ``as_json`` one object goes to stdout, whatever happens: ``command``, ``ok``,
+    ``exit_code``, ``error`` and the fields of `Summary.to_json`.
+    """
+    summary = Summary()
+    console = Console(common)
+    try:
+        need_config(common)
+        settings = settings_of(common)
+        console = console_for(common)
+        try:
+            with plant_for(settings, console) as plant:
+                lock = run_lock(settings, plant) if locked and not dry_run else nullcontext()
+                with lock:
+                    work(plant, summary, settings)
+        finally:
+            console.close()
+    except HauserpyError as error:
+        console.error(str(error), code=error.exit_code, kind=type(error).__name__)
+        if summary.loaded and not as_json:
+            click.echo(summary_text(summary, now()))
+        if as_json:
+            click.echo(_json(name, summary, error))
+        raise Told(error.exit_code) from error
+    if as_json:
+        click.echo(_json(name, summary, None))
+    elif dry_run:
+        click.echo(_planned(summary))
+    elif not common.quiet:
+        click.echo(summary_text(summary, now()))
+
+
+def run_lock(settings: Settings, plant: Plant) -> RunLock:
+    path = run_lock_path(settings, plant.destination)
+    return RunLock(path, plant.destination.name, now())
+
+
+@contextmanager
+def plant_for(settings: Settings, console: Console) -> Iterator[Plant]:
+    """Source, destination and all; signals stop it gently, a second one at once."""
+    from hauserpy.export import open_source
+    from hauserpy.export.fetch import fetch
+
+    settings.require_token()
+    stop = Waiter()
+    timing = Timing(clock=now, sleep=_telling(stop, console))
+    fields = catalogue(settings.include_mobile_apps_fields)
+    destination = open_destination(settings)
+    source = open_source(settings, fields, timing=timing, preparing=console.preparing)
+
+    def fetch_step(step: Step, spool: Spool) -> None:
+        fetch(
+            source,
+            step.bundle,
+            spool,
+            settings,
+            timing=timing,
+            progress=lambda got, total: console.fetched(step.bundle, got, total),
+        )
+
+    try:
+        with _signals(stop, console):
+            yield Plant(
+                source=source,
+                destination=destination,
+                fetch=fetch_step,
+                fields=fields,
+                temp=settings.tmp_dir,
+                workers=settings.workers,
+                most_record_bytes=settings.max_record_bytes,
+                clock=now,
+                reporter=console,
+                stop=stop,
+            )
+    finally:
+        source.close()
+        destination.close()
+
+
+def _telling(stop: Waiter, console: Console) -> Callable[[float], None]:
+    """A sleep that says so when it is long: nobody should wonder why nothing happens."""
+
+    def sleep(seconds: float) -> None:
+        if seconds >= 5:
+            console.note(f"waiting {seconds:.0f} s before asking the API again")
+        stop(seconds)
+
+    return sleep
+
+
+@contextmanager
+def _signals(stop: Waiter, console: Console) -> Iterator[None]:
+    """The first SIGINT or SIGTERM finishes the load in hand; the second ends the process."""
+    seen: list[int] = []
+
+    def handle(signum: int, _frame: Any) -> None:
+        if seen:
+            os._exit(128 + signum)
+        seen.append(signum)
+        stop.stop(signum)
+        os.write(2, b"hauserpy: stopping after the load in hand; once more stops at once\n")
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _json(name: str, summary: Summary, error: HauserpyError | None) -> str:
+    told = {
+        "command": name,
+        "ok": error is None,
+        "exit_code": 0 if error is None else error.exit_code,
+        "error": None
+        if error is None
+        else {
+            "kind": type(error).__name__,
+            "reason": error.reason,
+            "instruction": error.instruction,
+        },
+        **summary.to_json(),
+    }
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _planned(summary: Summary) -> str:
+    lines = []
+    for step in summary.planned:
+        line = f"would load {step.bundle.id} ({step.window})"
+        if step.clip is not None:
+            line += f", clipped from {step.clip.bundle}"
+        if step.expected:
+            line += f", replacing {len(step.expected)} loaded before"
+        lines.append(line)
+    if not lines:
+        lines.append("nothing is due")
+    if summary.checkpoint is not None:
+        lines.append(f"checkpoint {rfc3339(summary.checkpoint)}")
+    return "\n".join(lines)

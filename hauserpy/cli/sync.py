@@ -1,0 +1,86 @@
+"""`hauserpy sync`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import click
+
+from hauserpy.cli.common import Common, command
+from hauserpy.cli.run import now, run
+from hauserpy.config import ExportApi, Settings
+from hauserpy.engine import runs
+from hauserpy.engine.report import Summary
+from hauserpy.engine.runs import Plant
+from hauserpy.errors import TransientError
+
+_SEGMENTS_BACK = timedelta(days=30)
+"""How far back generation 2 begins when no StartTime is set, as hauser does."""
+
+
+@command("sync")
+@click.option("--watch", is_flag=True, help="Go on looking every CheckInterval, as hauser does.")
+@click.option("--max-bundles", type=click.IntRange(min=1), help="Load at most so many, then exit.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be loaded; touch nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end.")
+def sync(
+    common: Common, *, watch: bool, max_bundles: int | None, dry_run: bool, as_json: bool
+) -> None:
+    """Load everything that is due, in order, and exit.
+
+    Each load moves the checkpoint in the same atomic step, so that sync can be killed at any
+    moment and run again. Only one sync of a destination runs on a machine at a time (exit 11).
+
+    \b
+      */15 * * * *  hauserpy sync -q -c /etc/hauserpy.toml     # what cron wants
+    """
+    if watch and (dry_run or as_json or max_bundles is not None):
+        raise click.UsageError("--watch goes with none of --dry-run, --json and --max-bundles.")
+
+    def once(plant: Plant, summary: Summary, settings: Settings) -> None:
+        start = _start(settings)
+        runs.sync(
+            plant,
+            summary,
+            start=start,
+            keep_start=settings.export_api is ExportApi.SEGMENTS,
+            from_start=settings.local.use_start_time,
+            max_bundles=max_bundles,
+            dry_run=dry_run,
+        )
+
+    def for_ever(plant: Plant, summary: Summary, settings: Settings) -> None:
+        failures = 0
+        while True:
+            try:
+                one = Summary()
+                once(plant, one, settings)
+                failures = 0
+                if not one.loaded:
+                    plant.reporter.note("nothing due")
+            except TransientError as error:
+                failures += 1
+                if failures >= settings.backoff_steps_max:
+                    raise
+                plant.reporter.note(f"{error} Trying again after CheckInterval.")
+            finally:
+                summary.loaded += one.loaded
+                summary.checkpoint = one.checkpoint
+            plant.stop(settings.check_interval.total_seconds())
+
+    run(
+        common,
+        "sync",
+        for_ever if watch else once,
+        as_json=as_json,
+        locked=True,
+        dry_run=dry_run,
+    )
+
+
+def _start(settings: Settings) -> datetime | None:
+    if settings.start_time is not None:
+        return settings.start_time
+    if settings.export_api is ExportApi.SEGMENTS:
+        return now() - _SEGMENTS_BACK
+    return None
