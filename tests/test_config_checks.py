@@ -104,6 +104,18 @@ def test_a_url_of_the_other_generation_is_warned_about(read: Read) -> None:
 def test_an_endpoint_in_the_clear_is_warned_about(read: Read, endpoint: str, count: int) -> None:
     settings = read(f'Provider = "aws"\n[s3]\nEndpoint = "{endpoint}"')
     assert len([w for w in settings.warnings if "in the clear" in w]) == count
+    idle = read(f'[s3]\nEndpoint = "{endpoint}"')
+    assert not [w for w in idle.warnings if "in the clear" in w]
+
+
+def test_why_a_section_is_idle_is_told(read: Read) -> None:
+    text = '\n[redshift]\nHost = "x"'
+    local = read('Provider = "local"\nStorageOnly = true' + text).warnings[0]
+    assert local.endswith('has no effect with Provider = "local".')
+    files = read('Provider = "aws"\nStorageOnly = true' + text).warnings[0]
+    assert files.endswith('has no effect with Provider = "aws" and StorageOnly = true.')
+    gcp = read('Provider = "gcp"' + text).warnings[0]
+    assert gcp.endswith('has no effect with Provider = "gcp".')
 
 
 @pytest.mark.parametrize("token", [None, Secret("")])

@@ -255,6 +255,9 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(
 ) -> None:
     message = refusal(read, text)
     assert "is unknown" in message
+    assert (
+        "the section [" if "[redshfit]" in text or "snowflake" in text else "the key "
+    ) in message
     assert str(file) in message
     assert hint in message
 
