@@ -207,6 +207,11 @@ def test_what_a_destination_lacks_is_named_all_at_once(
     for one in lacks:
         assert one in caught.value.reason
     assert caught.value.reason.count(";") == len(lacks) - 1
+    provider = "local" if "[local]" in text else "aws" if '"aws"' in text else "gcp"
+    only = {"local": ""}.get(
+        provider, f" and StorageOnly = {'true' if 'StorageOnly' in text else 'false'}"
+    )
+    assert caught.value.reason.startswith(f'Provider = "{provider}"{only}: ')
     assert "hauserpy config show" in caught.value.instruction
 
 

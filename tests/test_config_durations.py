@@ -107,6 +107,8 @@ def test_what_go_refuses_is_refused(text: str) -> None:
     [
         (timedelta(0), "0s"),
         (timedelta(minutes=90), "1h30m"),
+        (timedelta(seconds=1), "1s"),
+        (timedelta(milliseconds=1), "1ms"),
         (timedelta(hours=24), "24h"),
         (timedelta(seconds=1.5), "1.5s"),
         (timedelta(milliseconds=250), "250ms"),
