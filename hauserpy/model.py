@@ -346,3 +346,13 @@ class Staged:
     changes: Changes
     first_event: datetime | None
     last_event: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that `hauserpy check` tried: what came of it, and what to do when it failed."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""

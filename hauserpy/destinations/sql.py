@@ -169,7 +169,7 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 def sync_id(entry: LedgerEntry) -> int:
     """``ID`` of a row of SyncTable: the API's bundle id where it is a number, as in generation 1,
-    else the window's start in Unix seconds."""
+    else -1, as the Go hauser writes it in generation 2."""
     if entry.bundle.isascii() and entry.bundle.isdigit() and int(entry.bundle) <= _BIGGEST:
         return int(entry.bundle)
-    return int(entry.window.start.timestamp())
+    return -1
