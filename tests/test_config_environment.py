@@ -134,6 +134,8 @@ def test_lists_are_json() -> None:
         ("HAUSERPY_STARTTIME", "now", "not a time"),
         ("HAUSERPY_ADDITIONALHTTPHEADER", "X: y", "not a list"),
         ("HAUSERPY_REDSHIFT__PORT", "0", "65535"),
+        ("HAUSERPY_REDSHIFT__PASSWORD", "x\ud800", "not UTF-8"),
+        ("HAUSERPY_REDSHIFT__PASSWORD", "x\udfff", "not UTF-8"),
     ],
 )
 def test_a_bad_variable_is_refused_by_its_own_name(variable: str, text: str, reason: str) -> None:

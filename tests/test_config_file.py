@@ -255,6 +255,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(
 ) -> None:
     message = refusal(read, text)
     assert "is unknown" in message
+    assert (" in [redshift] of " in message) is text.startswith("[redshift]")
     assert (
         "the section [" if "[redshfit]" in text or "snowflake" in text else "the key "
     ) in message
@@ -334,6 +335,9 @@ REFUSED: list[tuple[str, str, str]] = [
     ('FilePrefix = "a//b"', "FilePrefix", "without a name"),
     ('FilePrefix = ".hauserpy/x"', "FilePrefix", "ledger"),
     ('TmpDir = "a\\u0000b"', "TmpDir", "NUL"),
+    (f'FilePrefix = "{"x" * 513}"', "FilePrefix", "longer than 512 bytes"),
+    ("Workers = []", "Workers = a list", "not an integer"),
+    ("[s3.Region]\nx = 1", "s3.Region = a table", "not a string"),
     ("TmpDir = 3", "TmpDir = 3", "not a string"),
     ('SegmentId = "a\\nb"', "SegmentId", "control character"),
     ('[redshift]\nExportTable = "x; drop table y"', 'redshift.ExportTable = "x; drop table y"', '";" cannot stand'),
@@ -376,6 +380,25 @@ def test_a_bad_value_is_refused_with_key_value_place_and_what_is_allowed(
     assert named in caught.value.reason
     assert str(file) in caught.value.reason
     assert caught.value.instruction
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[redshift]\nVarCharMax = 65535\nPort = 1",
+        '[redshift]\nVarCharMax = 1\nPort = "65535"',
+        f'[redshift]\nExportTable = "{"x" * 127}"\nSyncTable = "{"y" * 120}"',
+        'ExportDuration = "15m"\nExportDelay = "1h"',
+        'ExportDuration = "24h"\nBackoff = "168h"\nReadTimeout = "168h"',
+        "StartTime = 1970-01-01T00:00:00Z",
+        f'FilePrefix = "{"x" * 512}"',
+        'AdditionalHttpHeader = [{Key = "a", Value = "b\\tc~ "}]',
+        "BackoffStepsMax = 0\nWorkers = 1\nMaxRecordBytes = 1024",
+        "BackoffStepsMax = 100\nWorkers = 1024\nMaxRecordBytes = 1073741824",
+    ],
+)
+def test_the_last_value_that_is_allowed_is_allowed(read: Read, text: str) -> None:
+    assert read(text).origins
 
 
 @pytest.mark.parametrize(
