@@ -310,7 +310,14 @@ class Http:
                 settings["proxies"] = {}
             # Not session.send(): it would read all that comes with a redirect, followed or not.
             adapter = session.get_adapter(url)
-            return adapter.send(prepared, timeout=(self._connect, first_byte), **settings)
+            return adapter.send(
+                prepared,
+                stream=True,
+                timeout=(self._connect, first_byte),
+                verify=settings["verify"] or True,
+                cert=settings["cert"],
+                proxies=settings["proxies"],
+            )
         except (
             problems.InvalidURL,
             problems.MissingSchema,

@@ -32,7 +32,7 @@ class Timing:
 def span(seconds: float) -> str:
     """A length of time for a message: ``45 s``, ``15 min``, ``6 h``."""
     if seconds < 120:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.3g} s"
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h"
