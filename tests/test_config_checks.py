@@ -83,6 +83,8 @@ def test_what_contradicts_is_refused(read: Read, text: str, reason: str) -> None
         ('Provider = "gcp"\n[gcs]\nBucket = "x"\nEndpoint = "https://h"', []),
         ('Provider = "gcp"\n[gcs]\nEndpoint = "https://h"', ["gcs.Endpoint"]),
         ('Provider = "aws"\n[redshift]\nSslMode = "disable"\nSslRootCert = "x"', ["redshift.SslRootCert"]),
+        ('Provider = "aws"\n[redshift]\nPassword = "p"\nWorkgroup = "w"', ["redshift.Password"]),
+        ('Provider = "aws"\n[redshift]\nPassword = "p"', []),
         ('[s3]\nBucket = "x"\n[gcs]\n[bigquery]\nProject = "x"', ["[s3]", "[bigquery]"]),
     ],
 )  # fmt: skip

@@ -152,7 +152,7 @@ REDSHIFT = (
     Key("Port", kinds.whole(1, 65535, as_text=True), "Its port.", "redshift", "port"),
     Key("DB", kinds.text(), "The database.", "redshift", "db"),
     Key("User", kinds.text(), "Who logs in.", "redshift", "user"),
-    Key("Password", kinds.secret(), "The user's password.", "redshift", "password"),
+    Key("Password", kinds.secret(), "The user's password.", "redshift", "password", scope=scopes.PASSWORD),
     Key("Credentials", kinds.secret(), "What COPY reads S3 with, as hauser has it.", "redshift", "credentials"),
     Key("IamRole", kinds.optional(), "What COPY reads S3 with: the role's ARN, or default.", "redshift", "iam_role"),
     Key("ClusterIdentifier", kinds.optional(), "Log in with temporary credentials of this cluster.", "redshift", "cluster_identifier"),

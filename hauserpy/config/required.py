@@ -79,7 +79,7 @@ def _redshift(settings: Settings) -> Iterator[str]:
             "redshift.Password is missing (or ClusterIdentifier or Workgroup, for temporary"
             " credentials)"
         )
-    elif redshift.password:
+    elif redshift.password and not temporary:
         yield from _text("redshift.Password", redshift.password.reveal())
     if redshift.iam_role:
         yield from _text("redshift.IamRole", redshift.iam_role, _ROLES, "a role's ARN or default")

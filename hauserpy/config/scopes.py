@@ -53,5 +53,9 @@ TLS = Scope(
     lambda s: s.redshift.ssl_mode not in {"disable", "allow", "prefer"},
     lambda s: f'with SslMode = "{s.redshift.ssl_mode}"',
 )
+PASSWORD = Scope(
+    lambda s: not (s.redshift.cluster_identifier or s.redshift.workgroup),
+    lambda _: "with ClusterIdentifier or Workgroup: they give temporary credentials",
+)
 
 SECTIONS = {"local": LOCAL, "s3": AWS, "redshift": REDSHIFT, "gcs": GCP, "bigquery": BIGQUERY}
