@@ -61,13 +61,19 @@ class CsvEncoder:
 
 def _lines(rows: list[Any]) -> bytes:
     lines = _Lines()
-    csv.writer(lines, lineterminator="\n").writerows(rows)
+    csv.writer(lines, lineterminator=_END).writerows(rows)
     return "".join(lines.written).encode()
 
 
+_END = "\r\n"
+"""Which csv.writer must believe, or it leaves a lone CR without quotes (before Python 3.13)."""
+
+
 class _Lines:
-    """What csv.writer writes to: a list, which is faster than a StringIO and never copied twice."""
+    """What csv.writer writes to, a line a call: a list, which is faster than a StringIO."""
 
     def __init__(self) -> None:
         self.written: list[str] = []
-        self.write = self.written.append
+
+    def write(self, line: str) -> None:
+        self.written.append(line[: -len(_END)] + "\n")

@@ -16,7 +16,7 @@ from hauserpy.destinations.redshift.failures import LoadFailed
 from hauserpy.destinations.redshift.staging import Staging
 from hauserpy.destinations.redshift.tables import Names, Place
 from hauserpy.errors import DestinationRefused
-from hauserpy.fields import BUNDLE_START, EVENT_START, Field
+from hauserpy.fields import BUNDLE_START, EVENT_START, Field, catalogue
 from hauserpy.ledger import Ledger
 from hauserpy.model import (
     Check,
@@ -154,8 +154,8 @@ class Redshift:
 
         self._database.transaction(advance)
 
-    def checks(self, fields: Sequence[Field]) -> Iterator[Check]:
-        """Try everything that a load needs, one `Check` each, and leave nothing behind."""
+    def checks(self) -> Iterator[Check]:
+        fields = catalogue(self._settings.include_mobile_apps_fields)
         return checks.run(self._settings, self._names, self._database, self._staging, fields)
 
     def close(self) -> None:

@@ -180,8 +180,8 @@ def _exact_float(text: str) -> float:
 def _super_parts(value: Any) -> tuple[int, str] | None:
     if isinstance(value, str) and len(value.encode("utf-8", "surrogatepass")) > 65535:
         return 1224, "String inside SUPER exceeds 65535 bytes"
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        return 1224, "Integer inside SUPER exceeds 64 bits"
+    if isinstance(value, int) and abs(value) >= 10**38:
+        return 1224, "Integer inside SUPER exceeds DECIMAL(38)"
     inner: list[Any] = []
     if isinstance(value, dict):
         inner = [*value, *value.values()]
