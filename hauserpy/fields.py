@@ -23,6 +23,9 @@ PAGE_AGENT = "PageAgent"
 WILDCARDS = ("user_*", "evt_*", "page_*")
 """How generation 2 is asked for custom variables."""
 
+ONLY_GENERATION_1 = frozenset({"EventTargetSelectorTok"})
+"""What generation 2 does not know, and might refuse when it is asked for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -87,7 +90,7 @@ def catalogue(mobile: bool = False) -> tuple[Field, ...]:
 def request_fields(fields: Iterable[Field]) -> list[str]:
     """What to ask generation 2 for: known fields by name, custom variables by wildcard."""
     names = [f.name for f in fields if f.type is not FieldType.CUSTOM_VARS]
-    return [*names, *WILDCARDS]
+    return [*(name for name in names if name not in ONLY_GENERATION_1), *WILDCARDS]
 
 
 def table_columns(fields: Sequence[Field], *, max_bytes: int | None = None) -> tuple[Column, ...]:

@@ -76,7 +76,7 @@ def fetch(
                 raise Again(error.reason.rstrip(".")) from error
         return got
 
-    return patience.run(attempt, "the download")
+    return patience.run(attempt, "")
 
 
 def _into(act: Callable[[], None], bundle: Bundle) -> None:

@@ -50,11 +50,12 @@ class Patience:
         """Call ``attempt`` until it does not raise Again; between tries wait a random time between
         0 and ``backoff`` doubled each time (full jitter: many clients do not return in step).
 
-        Raises ApiUnavailable, naming ``what``, when the tries are used up. Whatever else the
+        Raises ApiUnavailable, naming ``what`` (empty: the reasons do), when the tries are used up. Whatever else the
         attempt raises passes through at once.
         """
         import tenacity
 
+        named = f"{what}: " if what else ""
         limit = max(1, self.tries if tries is None else tries)
         jitter = tenacity.wait_random_exponential(
             multiplier=self.backoff, max=LONGEST_WAIT.total_seconds()
@@ -65,8 +66,8 @@ class Patience:
 
         def tell(state: tenacity.RetryCallState) -> None:
             _log.warning(
-                "%s: %s; try %d of %d in %.0f s",
-                what,
+                "%s%s; try %d of %d in %.0f s",
+                named,
                 _failure(state).reason,
                 state.attempt_number + 1,
                 limit,
@@ -76,7 +77,7 @@ class Patience:
         def give_up(state: tenacity.RetryCallState) -> T:
             tried = f", after {limit} tries" if limit > 1 else ""
             raise ApiUnavailable(
-                f"{what}: {_failure(state).reason}{tried}.",
+                f"{named}{_failure(state).reason}{tried}.",
                 instruction,
             ) from None
 
