@@ -103,7 +103,7 @@ FAULT_HELP = "\n".join(
         "OPTION: retry-after=SECONDS or retry-after=none, for 429 and 503 (default 1);",
         "date (Retry-After as an HTTP date); chunked (no Content-Length).",
         "",
-        "429:2   500:3   get:cut@60%   get[2]:corrupt:*   slow=1MB/s   429,retry-after=3",
+        "429:2  500:3  get:cut@60%  get[2]:corrupt:*  slow=1MB/s  429,retry-after=3",
     ]
 )
 """The grammar for `hauserpy mock-api --help`; paragraphs keep their lines."""

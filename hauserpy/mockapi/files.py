@@ -89,7 +89,7 @@ class SpooledWindows:
 
     def _keep(self, window: Window, text: bytes) -> None:
         self._offsets.setdefault(window, array("Q")).append(self._spool.tell())
-        self._sizes.setdefault(window, array("L")).append(len(text))
+        self._sizes.setdefault(window, array("I")).append(len(text))
         self._spool.write(text)
 
     def _window(self, moment: datetime) -> Window:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,11 +24,12 @@ _ROUTES = (
     ("poll", "GET", re.compile(r"/operations/v1/([^/]+)")),
     ("locate", "GET", re.compile(r"/search/v1/exports/([^/]+)/results")),
 )
+_KEPT = 100_000
 _DOWNLOAD = re.compile(r"/exports/([^/]+)\.json\.gz")
 
 
 class Router:
-    """The application behind both servers. Keeps every request for assertions."""
+    """The application behind both servers. Keeps requests for assertions, the last 100 000."""
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class Router:
         self._clock = clock
         self._redirects_last = redirects_last
         self._lock = threading.Lock()
-        self._requests: list[Request] = []
+        self._requests: deque[Request] = deque(maxlen=_KEPT)
 
     def requests(self) -> list[Request]:
         with self._lock:

@@ -106,17 +106,31 @@ class LoopbackServer(ThreadingHTTPServer):
         self.server_name, self.server_port = "127.0.0.1", self.port
 
     def start(self) -> None:
-        self._thread = threading.Thread(
-            target=self.serve_forever, args=(0.02,), name=f"mock-{self.name}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._accept, name=f"mock-{self.name}", daemon=True)
         self._thread.start()
+
+    def _accept(self) -> None:
+        # serve_forever looks only twice a second whether it is to end.
+        while not self.stopping.is_set():
+            try:
+                request, address = self.get_request()
+            except OSError:
+                # Out of file descriptors, or a client that was quick to leave.
+                self.stopping.wait(0.05)
+                continue
+            if self.stopping.is_set():
+                request.close()
+            else:
+                self.process_request(request, address)
 
     def stop(self) -> None:
         """Stop listening and end every connection, also those that hang."""
         self.stopping.set()
         if self._thread is not None:
-            self.shutdown()
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+                pass  # wakes the thread, which would wait for a connection for ever
             self._thread.join()
+            self._thread = None
         with self._lock:
             open_still = dict(self._connections)
         for connection, thread in open_still.items():
