@@ -96,7 +96,9 @@ class Segments:
         """See `Source.due` and `hauserpy.export.windows.windows`. Reaches to now − ExportDelay;
         begins at ``after``, else StartTime, else 30 days ago. Asks the API nothing."""
         limit = self._timing.clock() - self._delay
-        start = after or self._start_time or floor(limit - FIRST_REACH, self._duration)
+        start = after or self._start_time
+        if start is None:
+            start = floor(self._timing.clock() - FIRST_REACH, self._duration)
         for window in windows(
             start, limit, self._duration, until=until, loaded=loaded, replace=replace
         ):

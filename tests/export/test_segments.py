@@ -316,7 +316,7 @@ def test_due_begins_at_start_time_or_else_thirty_days_back_on_a_whole_window(
         assert next(source.due(None)).window == Window(start, start + HOUR / 2)
     with source_for("https://api.test", time, export_duration=24 * HOUR) as source:
         first = next(source.due(None))
-        assert first.window.start == datetime(2026, 10, 23, tzinfo=UTC)
+        assert first.window.start == datetime(2026, 10, 24, tzinfo=UTC)
 
 
 class Odd:
