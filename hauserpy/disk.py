@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hauserpy.errors import AccessDenied, ConfigError, DiskFull, HauserpyError
+
+_TEMP = ".tmp"
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -16,17 +18,34 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
     Temp file, fsync, rename, fsync of the folder.
     """
-    temp = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    temp = path.with_name(f"{path.name}.{os.getpid()}{_TEMP}")
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    temp.replace(path)
+        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temp.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temp.unlink()
+        raise
     fsync_folder(path.parent)
+
+
+def sweep_temps(path: Path) -> None:
+    """Remove what `write_atomically` of ``path`` left where its process died within it.
+
+    For who holds the lock under which ``path`` is written: nobody else is writing it then.
+    """
+    with os.scandir(path.parent) as found:
+        names = [entry.name for entry in found]
+    for name in names:
+        if name.startswith(f"{path.name}.") and name.endswith(_TEMP):
+            remove(path.with_name(name))
 
 
 def fsync_folder(path: Path) -> None:

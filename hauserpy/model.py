@@ -210,7 +210,7 @@ class LedgerEntry:
                 ),
                 version=version,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise LedgerUnreadable(
                 f"an entry of the ledger cannot be read ({type(error).__name__}: {error}).",
                 "Restore the ledger from a backup; hauserpy never takes it for an empty one.",

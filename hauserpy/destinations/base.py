@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from hauserpy.fields import Field
 from hauserpy.ledger import Ledger
-from hauserpy.model import Layout, LedgerEntry, Part
+from hauserpy.model import Check, Layout, LedgerEntry, Part
 
 
 class Destination(Protocol):
@@ -81,6 +81,11 @@ class Destination(Protocol):
         ``expected`` are the load ids between the old checkpoint and the new one; where others are
         found, LedgerMoved. Never decreases; raising it to where it is does nothing.
         """
+        ...
+
+    def checks(self) -> Iterator[Check]:
+        """Try what a load will need, one `Check` each; nothing is left behind. Errors of what is
+        tried are checks that failed, not raised."""
         ...
 
     def close(self) -> None:

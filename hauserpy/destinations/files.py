@@ -49,12 +49,16 @@ def layout(settings: Settings, fields: tuple[Field, ...]) -> Layout:
 
 
 def file_name(prefix: str, window: Window, format: StageFormat, compression: Compression) -> str:
-    """``<FilePrefix><start, Unix seconds>.<extension>``, as hauser 1.x names its files."""
+    """``<FilePrefix><start, Unix seconds>.<extension>``, as hauser 1.x names its files.
+
+    A start within a second has its microseconds as well: another window may begin in that second.
+    """
     extension = "json" if format is StageFormat.RAW else format.value
     if compression is Compression.GZIP and format is not StageFormat.PARQUET:
         extension += ".gz"
-    start = window.start.timestamp()
-    return f"{prefix}{int(start)}.{extension}"
+    micros = window.start.microsecond
+    start = int(window.start.replace(microsecond=0).timestamp())
+    return f"{prefix}{start}{f'.{micros:06d}' if micros else ''}.{extension}"
 
 
 def encode(ledger: Ledger) -> bytes:
@@ -81,7 +85,7 @@ def decode(document: bytes, place: str) -> Ledger:
             (LedgerEntry.from_json(e) for e in data["entries"]),
             None if checkpoint is None else parse_time(checkpoint),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise LedgerUnreadable(
             f"{place} cannot be read ({error}).",
             "It is never taken for an empty ledger: restore it from a backup, or move it away to"

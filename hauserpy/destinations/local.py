@@ -8,33 +8,38 @@ So a reader sees the state before or after, and a crash leaves nothing to repair
 
 from __future__ import annotations
 
-import json
+import errno
+import hashlib
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from hauserpy import disk
 from hauserpy.config import Settings
 from hauserpy.destinations import files
+from hauserpy.destinations.journal import Commit, Journal
 from hauserpy.errors import (
     ConfigError,
     DestinationRefused,
     DestinationUnavailable,
-    LedgerUnreadable,
+    HauserpyError,
 )
 from hauserpy.fields import Field
 from hauserpy.ledger import Ledger
-from hauserpy.model import Layout, LedgerEntry, Part, StoredFile
+from hauserpy.model import Check, Layout, LedgerEntry, Part, StoredFile
 from hauserpy.owner import Owner, leftovers
 
 _LOCK_SECONDS = 60.0
 """How long to wait for another run's commit, which takes milliseconds."""
+_LOOKS = 20
+"""How often to look again when another run commits while the ledger is read without its lock."""
 
 
 class Local:
@@ -54,7 +59,7 @@ class Local:
         self._sleep = sleep
         self._folder = settings.local.save_dir
         self._own = self._folder / ".hauserpy"
-        self._commit = self._own / "commit.json"
+        self._journal = Journal(self._folder)
         self._ledger = self._folder / files.LEDGER
 
     @property
@@ -70,16 +75,22 @@ class Local:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._own.mkdir(mode=0o700, exist_ok=True)
             self._incoming.mkdir(mode=0o700, exist_ok=True)
-            for path in leftovers(self._incoming):
-                shutil.rmtree(path, ignore_errors=True)
+            disk.fsync_folder(self._folder)
             with self._lock():
+                # First of all: what a dead run decided may still wait among what it left.
                 self._redo()
+                self._sweep()
                 self._write_marks(self._read())
         return files.layout(self._settings, tuple(fields))
 
     def ledger(self) -> Ledger:
         with disk.explained(f"the ledger in {self._own} cannot be read"):
-            return self._present(self._read())
+            for _ in range(_LOOKS):
+                before = self._journal.stamp()
+                ledger = self._present(self._read())
+                if self._journal.stamp() == before:
+                    break
+            return ledger
 
     def load(
         self,
@@ -97,12 +108,17 @@ class Local:
                 "Please report this as a bug.",
             )
         with disk.explained(f"bundle {entry.bundle} cannot be written to {self._folder}"):
-            moves, stored = self._receive(entry, parts)
+            if not all(part.path.exists() for part in parts):
+                # A first call took the parts away.
+                for old in self._read().entries:
+                    if old.load == entry.load:
+                        return old
+            waiting = self._incoming / Owner.of_this_process(entry.load).name
             try:
+                moves, stored = self._receive(entry, parts, waiting)
                 return self._load(entry.with_files(stored), moves, expected, checkpoint)
             finally:
-                for source, _ in moves:
-                    shutil.rmtree(source.parent, ignore_errors=True)
+                self._clear(waiting)
 
     def advance(self, checkpoint: datetime, *, expected: frozenset[str]) -> None:
         with disk.explained(f"the checkpoint in {self._own} cannot be moved"), self._lock():
@@ -111,6 +127,55 @@ class Local:
             after = self._present(before).advanced(checkpoint, expected)
             if after.checkpoint != before.checkpoint:
                 self._carry_out(Ledger(before.entries, after.checkpoint), [], [])
+
+    def checks(self) -> Iterator[Check]:
+        folder = self._folder
+        made = not folder.exists()
+        try:
+            with disk.explained(f"SaveDir {folder} cannot be used"):
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder, prefix=".hauserpy-check-") as probe:
+                    probe.write(b"probe")
+                    probe.flush()
+                    os.fsync(probe.fileno())
+                if made:
+                    folder.rmdir()
+        except HauserpyError as error:
+            yield Check("folder", ok=False, detail=error.reason, remedy=error.instruction)
+            return
+        state = "can be made" if made else "is writable"
+        yield Check("folder", ok=True, detail=f"SaveDir {folder} {state}")
+        yield from self._check_files()
+
+    def _check_files(self) -> Iterator[Check]:
+        """Whether every file of the ledger is there, whole, by its digest."""
+        try:
+            entries = self._read().entries
+        except HauserpyError:
+            # The ledger has a check of its own.
+            return
+        missing, differing = [], []
+        for file in (f for e in entries for f in e.files):
+            path = self._folder / file.name
+            try:
+                with path.open("rb") as data:
+                    digest = hashlib.file_digest(data, "sha256").hexdigest()
+            except OSError:
+                missing.append(file.name)
+                continue
+            if f"sha256:{digest}" != file.digest:
+                differing.append(file.name)
+        if differing:
+            yield Check(
+                "files",
+                ok=False,
+                detail=f"{len(differing)} differ from what was loaded, first {differing[0]}",
+                remedy="Load them again: hauserpy backfill --replace over their windows.",
+            )
+            return
+        count = sum(len(e.files) for e in entries)
+        moved = f", {len(missing)} moved away since" if missing else ""
+        yield Check("files", ok=True, detail=f"{count - len(missing)} whole by SHA-256{moved}")
 
     def close(self) -> None:
         """Nothing is held between calls."""
@@ -123,13 +188,12 @@ class Local:
         return _Lock(self._own / "ledger.lock")
 
     def _receive(
-        self, entry: LedgerEntry, parts: Sequence[Part]
+        self, entry: LedgerEntry, parts: Sequence[Part], folder: Path
     ) -> tuple[list[tuple[Path, Path]], list[StoredFile]]:
         """Bring the parts into SaveDir's file system, under names that nobody reads."""
         if not parts:
             return [], []
         settings = self._settings
-        folder = self._incoming / Owner.of_this_process(entry.load).name
         folder.mkdir(mode=0o700, exist_ok=True)
         (part,) = parts
         name = files.file_name(
@@ -137,8 +201,16 @@ class Local:
         )
         temp = folder / "0"
         _bring(part.path, temp)
+        if (size := temp.stat().st_size) != part.size:
+            raise DestinationUnavailable(
+                f"bundle {entry.bundle}: {part.size} bytes were staged and {size} arrived in"
+                f" {self._folder}; nothing was loaded.",
+                "Check the disk; then run again.",
+            )
         target = self._folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            disk.fsync_folder(self._folder)
         return [(temp, target)], [StoredFile(name, part.size, f"sha256:{part.sha256}")]
 
     def _load(
@@ -166,55 +238,52 @@ class Local:
 
     def _carry_out(self, after: Ledger, moves: list[tuple[Path, Path]], gone: list[str]) -> None:
         """Commit, then do what was committed."""
-        commit = {
-            "ledger": files.encode(after).decode(),
-            "moves": [[self._relative(s), self._relative(t)] for s, t in moves],
-            "remove": gone,
-        }
-        disk.write_atomically(self._commit, json.dumps(commit).encode())
+        named = tuple((self._relative(source), self._relative(target)) for source, target in moves)
+        self._journal.write(Commit(after, named, tuple(gone)))
         self._redo()
 
     def _redo(self) -> None:
-        """Carry out what a commit says; each step may have been done already. Needs the lock."""
-        commit = self._read_commit()
+        """Carry out what is committed and perhaps not done. Needs the lock."""
+        commit = self._journal.read()
         if commit is None:
             return
-        mode = 0o666 & ~_umask()
-        for source, target in commit["moves"]:
-            if (self._folder / source).exists():
-                (self._folder / source).chmod(mode)
-                (self._folder / source).replace(self._folder / target)
-                disk.fsync_folder((self._folder / target).parent)
-        disk.write_atomically(self._ledger, commit["ledger"].encode())
-        for name in commit["remove"]:
-            disk.remove(self._folder / name)
-        self._write_marks(files.decode(commit["ledger"].encode(), str(self._commit)))
-        disk.remove(self._commit)
-        disk.fsync_folder(self._own)
+        self._journal.carry_out(commit)
+        self._write_marks(commit.ledger)
+        self._journal.forget()
 
-    def _read_commit(self) -> dict[str, Any] | None:
+    def _sweep(self) -> None:
+        """Remove what dead runs left. Needs the lock, and nothing that waits to be done."""
+        for path in leftovers(self._incoming):
+            shutil.rmtree(path, ignore_errors=True)
+        self._journal.sweep()
+        for mark in self._marks():
+            if mark.parent.is_dir():
+                disk.sweep_temps(mark)
+
+    def _clear(self, waiting: Path) -> None:
+        """Remove the folder of one load, unless its file is committed and not in place yet."""
         try:
-            commit: dict[str, Any] = json.loads(self._commit.read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise LedgerUnreadable(
-                f"{self._commit} cannot be read ({error}).", "Restore it from a backup."
-            ) from error
-        return commit
+            commit = self._journal.read()
+        except HauserpyError:
+            return
+        kept = commit.sources if commit is not None else frozenset()
+        if self._relative(waiting / "0") not in kept:
+            shutil.rmtree(waiting, ignore_errors=True)
 
     def _read(self) -> Ledger:
         """The ledger as committed, the Go hauser's mark taken into account."""
-        commit = self._read_commit()
+        # The marks first: they follow the ledger, so that a load between the two readings cannot
+        # make them look ahead of it.
+        marks = self._mark_texts()
+        commit = self._journal.read()
         if commit is not None:
-            return files.decode(commit["ledger"].encode(), str(self._commit))
+            return commit.ledger
         try:
             ours = files.decode(self._ledger.read_bytes(), str(self._ledger))
         except FileNotFoundError:
             ours = None
-        return files.settle(
-            ours, self._read_mark(known=ours), str(self._folder / files.HAUSER_MARK)
-        )
+        mark = _latest(marks, known=ours)
+        return files.settle(ours, mark, str(self._folder / files.HAUSER_MARK))
 
     def _marks(self) -> list[Path]:
         # hauser reads the one without the prefix, and writes the one with it.
@@ -222,18 +291,12 @@ class Local:
         names = dict.fromkeys((files.HAUSER_MARK, prefix + files.HAUSER_MARK))
         return [self._folder / name for name in names]
 
-    def _read_mark(self, known: Ledger | None) -> datetime | None:
-        found = []
+    def _mark_texts(self) -> dict[Path, bytes]:
+        found = {}
         for path in self._marks():
-            try:
-                text = path.read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            if known is not None and known.checkpoint is not None and not text.strip():
-                # A crash of hauser leaves it empty; our ledger knows, and writes it anew.
-                continue
-            found.append(files.read_hauser_mark(text, str(path)))
-        return max(found, default=None)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                found[path] = path.read_bytes()
+        return found
 
     def _write_marks(self, ledger: Ledger) -> None:
         if ledger.checkpoint is None:
@@ -246,17 +309,19 @@ class Local:
 
     def _present(self, ledger: Ledger) -> Ledger:
         """Without the entries whose file is missing or of another size: they are not loaded."""
-        moving = {t for _, t in (self._read_commit() or {"moves": []})["moves"]}
+        commit = self._journal.read()
+        moving = commit.targets if commit is not None else frozenset()
         kept = [e for e in ledger.entries if all(self._is_there(f, moving) for f in e.files)]
         return Ledger(tuple(kept), ledger.checkpoint)
 
     def _with_absent(self, after: Ledger, before: Ledger, present: Ledger) -> Ledger:
         """``after`` with the history of files that were moved away, unless they were replaced."""
-        absent = [e for e in before.entries if e not in present.entries]
+        there = {e.load for e in present.entries}
+        absent = [e for e in before.entries if e.load not in there]
         kept = [e for e in absent if not after.overlapping(e.window)]
         return Ledger.of([*after.entries, *kept], after.checkpoint)
 
-    def _is_there(self, file: StoredFile, moving: set[str]) -> bool:
+    def _is_there(self, file: StoredFile, moving: frozenset[str]) -> bool:
         if file.name in moving:
             return True
         try:
@@ -292,14 +357,23 @@ def _bring(source: Path, target: Path) -> None:
     """Move by rename, or by copy where TmpDir is another file system; whole and fsynced."""
     try:
         source.replace(target)
-    except OSError:
-        shutil.copyfile(source, target)
-        with target.open("rb") as copied:
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "wb") as copied, source.open("rb") as original:
+            shutil.copyfileobj(original, copied)
+            copied.flush()
             os.fsync(copied.fileno())
+        disk.remove(source)
     disk.fsync_folder(target.parent)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _latest(marks: dict[Path, bytes], known: Ledger | None) -> datetime | None:
+    """The later of the Go hauser's marks. One that a crash of hauser left empty does not matter
+    where our own ledger knows, and is written anew."""
+    ours = known is not None and known.checkpoint is not None
+    return max(
+        (files.read_hauser_mark(t, str(p)) for p, t in marks.items() if t.strip() or not ours),
+        default=None,
+    )
