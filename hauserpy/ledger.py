@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +14,9 @@ from hauserpy.model import BEGINNING, Bundle, Clip, EntryKind, LedgerEntry, Wind
 
 BASELINE_LOAD = "hauser-baseline"
 """The load id of the entry that stands for what the Go hauser loaded before we came."""
+
+_ROWLESS = (EntryKind.HAUSER, EntryKind.SKIP)
+"""Entries with no rows known by window: another window can be cut out of them."""
 
 _CLOCK_SKEW = timedelta(hours=1)
 
@@ -37,7 +41,11 @@ class Ledger:
         return cls(tuple(ordered), checkpoint)
 
     def overlapping(self, window: Window) -> tuple[LedgerEntry, ...]:
-        return tuple(e for e in self.entries if e.window.overlaps(window))
+        entries = self.entries
+        # Disjoint windows in order are in the order of their ends as well.
+        first = bisect.bisect_right(entries, window.start, key=lambda e: e.window.stop)
+        after = bisect.bisect_left(entries, window.stop, lo=first, key=lambda e: e.window.start)
+        return entries[first:after]
 
     def loads_in(self, window: Window) -> frozenset[str]:
         """The load ids of the entries that overlap ``window``: what a load compares by."""
@@ -55,9 +63,11 @@ class Ledger:
 
     def reach(self, moment: datetime) -> datetime:
         """The end of the loaded windows that follow one another from ``moment`` on."""
-        for entry in self.entries:
-            if entry.window.start <= moment < entry.window.stop:
-                moment = entry.window.stop
+        first = bisect.bisect_right(self.entries, moment, key=lambda e: e.window.stop)
+        for entry in itertools.islice(self.entries, first, None):
+            if moment < entry.window.start:
+                break
+            moment = entry.window.stop
         return moment
 
     def baseline(self) -> tuple[LedgerEntry, ...]:
@@ -86,7 +96,7 @@ class Ledger:
                 "Run again.",
             )
         for old in found:
-            if old.kind is not EntryKind.HAUSER and not entry.window.covers(old.window):
+            if old.kind not in _ROWLESS and not entry.window.covers(old.window):
                 raise ValueError(f"a load of {entry.window} would cut {old.window} in two")
         return found
 
@@ -97,7 +107,7 @@ class Ledger:
         gone = self.replaced_by(entry, expected)
         kept = [e for e in self.entries if e not in gone]
         for old in gone:
-            if old.kind is EntryKind.HAUSER:
+            if old.kind in _ROWLESS:
                 kept += [replace(old, window=w) for w in _without(old.window, [entry.window])]
         made = type(self).of([*kept, entry], self.checkpoint)
         return made.raised_to(checkpoint)
@@ -161,13 +171,13 @@ def steps_for(ledger: Ledger, bundle: Bundle, *, replace_loaded: bool = False) -
     """What to load of ``bundle``: nothing, the whole, or the parts that are not loaded yet.
 
     With ``replace_loaded``, windows that lie inside the bundle are loaded anew; one that reaches
-    beyond it is kept, since a part of it cannot be replaced, except the Go hauser's baseline, out
-    of which the window is cut.
+    beyond it is kept, since a part of it cannot be replaced, except what has no rows known by
+    window: out of the Go hauser's baseline, and out of what was given up, the bundle's is cut.
     """
     keep = ledger.overlapping(bundle.window)
     if replace_loaded:
         keep = tuple(
-            e for e in keep if e.kind is not EntryKind.HAUSER and not bundle.window.covers(e.window)
+            e for e in keep if e.kind not in _ROWLESS and not bundle.window.covers(e.window)
         )
     windows = list(_without(bundle.window, (e.window for e in keep)))
     if windows == [bundle.window]:

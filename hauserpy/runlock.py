@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +14,11 @@ from filelock import FileLock, Timeout
 from hauserpy import disk
 from hauserpy.errors import AlreadyRunning
 from hauserpy.model import rfc3339
-from hauserpy.owner import host_name
+from hauserpy.owner import Owner, host_name
+
+_LOOKS = 20
+_LOOK_SECONDS = 0.05
+"""A holder writes who it is as soon as it has the lock: wait for that so often, so long."""
 
 
 class RunLock:
@@ -36,15 +42,26 @@ class RunLock:
                     "Let it finish; nothing was done.",
                 ) from None
             holder = {"pid": os.getpid(), "host": host_name(), "since": rfc3339(self._now)}
-            disk.write_atomically(self._holder, json.dumps(holder).encode())
+            try:
+                disk.sweep_temps(self._holder)
+                disk.write_atomically(self._holder, json.dumps(holder).encode())
+            except BaseException:
+                self._lock.release()
+                raise
 
     def __exit__(self, *_: object) -> None:
-        disk.remove(self._holder)
+        # A note that stays behind says nothing while nobody has the lock.
+        with suppress(OSError):
+            disk.remove(self._holder)
         self._lock.release()
 
     def _described(self) -> str:
-        try:
-            holder = json.loads(self._holder.read_bytes())
-            return f"pid {holder['pid']} on {holder['host']}, since {holder['since']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "it has only just begun"
+        for _ in range(_LOOKS):
+            # What cannot be read, or is a dead run's, is about to be written.
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                holder = json.loads(self._holder.read_bytes())
+                owner = Owner(str(holder["host"]), int(holder["pid"]), "")
+                if not owner.known_dead():
+                    return f"pid {owner.pid} on {owner.host}, since {holder['since']}"
+            time.sleep(_LOOK_SECONDS)
+        return "it has not said which"

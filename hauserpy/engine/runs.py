@@ -16,7 +16,7 @@ from hauserpy import disk
 from hauserpy.destinations.base import Destination
 from hauserpy.engine.line import Fetch, Line, Ready
 from hauserpy.engine.report import Reporter, Summary
-from hauserpy.errors import DestinationRefused, LedgerMoved
+from hauserpy.errors import ConfigError, DestinationRefused, LedgerMoved
 from hauserpy.export.source import Source
 from hauserpy.export.waiting import Waiter
 from hauserpy.fields import Field
@@ -114,11 +114,17 @@ def backfill(
 def skip(plant: Plant, summary: Summary, window: Window, reason: str) -> None:
     """Give ``window`` up: its parts that are not loaded are entered as skipped, without rows.
 
-    The checkpoint moves over it when it had come to its beginning, so that sync goes on.
+    The checkpoint moves over it when it had come to its beginning. Where sync has not begun yet, it
+    stays unset: sync begins with the first bundle that is offered, and passes over the window.
     """
+    if window.stop > plant.clock():
+        raise ConfigError(
+            f"{window} ends in the future; only what has happened can be given up.",
+            "Give an earlier --until.",
+        )
     plant.destination.prepare(plant.fields)
     ledger = _ledger(plant)
-    reaches = ledger.checkpoint is None or ledger.checkpoint >= window.start
+    reaches = ledger.checkpoint is not None and ledger.checkpoint >= window.start
     for missing in ledger.missing(window):
         entry = LedgerEntry(
             window=missing,
@@ -163,7 +169,8 @@ def _run(
         layout = plant.destination.prepare(plant.fields)
         with _temp_folder(plant.temp) as temp, closing(Pool(plant.workers)) as pool:
             run = _Run(plant, plan, kind, summary, done if done is not None else set())
-            for attempt in itertools.count(1):
+            in_vain = 0
+            while True:
                 left = None if max_bundles is None else max_bundles - len(summary.loaded)
                 before = len(summary.loaded)
                 try:
@@ -180,7 +187,8 @@ def _run(
                         run.load_all(ledger, line)
                     return
                 except LedgerMoved as moved:
-                    if len(summary.loaded) == before and attempt > _REPLANS:
+                    in_vain = 0 if len(summary.loaded) > before else in_vain + 1
+                    if in_vain > _REPLANS:
                         raise
                     plant.reporter.note(f"{moved.reason} Planning again.")
     finally:
