@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,11 @@ def parse(batch: Batch, *, most_bytes: int) -> Records:
     return Records(values, plain=rb"\u0000" not in text)
 
 
+def pieces(batch: Batch, *, most_bytes: int) -> list[tuple[bytes, dict[str, Any]]]:
+    """Each record of a batch with its text as it was served. Raises as `parse` does; slow."""
+    return [(text.encode(), value) for text, value in _texts_and_values(batch, most_bytes)]
+
+
 def check_depth(records: Records, batch: Batch, *, most_bytes: int) -> None:
     """Raise CorruptBundle when a record is nested too deeply.
 
@@ -113,15 +119,22 @@ def _has_wide_integer(text: bytes) -> bool:
 
 
 def _parse_exactly(batch: Batch, most_bytes: int) -> Records:
+    return Records([value for _, value in _texts_and_values(batch, most_bytes)], plain=False)
+
+
+def _texts_and_values(batch: Batch, most_bytes: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Record by record through the standard library, integers and odd numbers kept as written."""
     try:
         text = batch.text.decode()
     except UnicodeDecodeError as error:
         # A border inside a string cannot cut a character, since it is ASCII on both sides.
-        raise CorruptBundle("the text is not UTF-8", offset=batch.offset + error.start) from error
+        offset = batch.offset + error.start
+        with suppress(Unproved):
+            # What is wrong before it is reported first.
+            _parse_exactly(Batch(batch.text[: error.start], batch.offset, last=False), most_bytes)
+        raise CorruptBundle("the text is not UTF-8", offset=offset) from error
     sizes = _Sizes(text, batch.offset)
-    values = []
-    for start, value, end in _values(text, sizes):
+    for start, value, end in _values(text, sizes, batch):
         if not isinstance(value, dict):
             raise CorruptBundle(
                 f"a record is {_what(value)}, must be an object", offset=sizes.offset(start)
@@ -133,22 +146,25 @@ def _parse_exactly(batch: Batch, most_bytes: int) -> Records:
             )
         if too_deep(value):
             raise _deep(sizes.offset(start))
-        values.append(value)
-    return Records(values, plain=False)
+        yield text[start:end], value
 
 
-def _values(text: str, sizes: _Sizes) -> Iterator[tuple[int, Any, int]]:
+def _values(text: str, sizes: _Sizes, batch: Batch) -> Iterator[tuple[int, Any, int]]:
     """(start, value, end) of each element of the array whose inside is ``text``."""
     at = _skip_space(text, 0)
+    if text.startswith("]", at):
+        raise _more(text, at, sizes, batch)
     while True:
         start = at
         try:
             value, at = _DECODER.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            if error.msg.startswith("Unterminated string") or error.pos >= len(text):
+            unended = error.msg.startswith("Unterminated string") or error.pos >= len(text)
+            if unended and not batch.last:
                 raise Unproved(sizes.offset(start)) from None
+            what = error.msg.removesuffix(" at").removesuffix(" starting")
             raise CorruptBundle(
-                f"it is not JSON ({error.msg})", offset=sizes.offset(error.pos)
+                f"it is not JSON ({what})", offset=sizes.offset(error.pos)
             ) from None
         except RecursionError:
             raise _deep(sizes.offset(start)) from None
@@ -158,9 +174,21 @@ def _values(text: str, sizes: _Sizes) -> Iterator[tuple[int, Any, int]]:
         at = _skip_space(text, at)
         if at == len(text):
             return
+        if text[at] == "]":
+            raise _more(text, at, sizes, batch)
         if text[at] != ",":
             raise CorruptBundle("it is not JSON (a comma is missing)", offset=sizes.offset(at))
         at = _skip_space(text, at + 1)
+
+
+def _more(text: str, at: int, sizes: _Sizes, batch: Batch) -> CorruptBundle:
+    """The array ends at ``at`` already, and yet there is more."""
+    following = _skip_space(text, at + 1)
+    # The array's last bracket is not part of the batch, nor is the white space before it.
+    beyond = len(batch.separator) if following == len(text) else 0
+    return CorruptBundle(
+        "something follows the end of the array", offset=sizes.offset(following) + beyond
+    )
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -189,7 +217,7 @@ class _Sizes:
         return self._base + self._bytes
 
     def between(self, start: int, end: int) -> int:
-        return self.offset(end) - self.offset(start) if not self._ascii else end - start
+        return end - start if self._ascii else len(self._text[start:end].encode())
 
 
 class _NotJson(ValueError):

@@ -18,6 +18,7 @@ BATCH_BYTES = 1 << 20
 enough that the objects it parses to (some ten times its size) stay small."""
 
 _SPACE = b" \t\n\r"
+_BETWEEN = _SPACE + b",]"
 _BOM = b"\xef\xbb\xbf"
 _BORDER = re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)")
 _LEAD = re.compile(rb'\{[ \t\n\r]*"[^"\\]{1,200}"[ \t\n\r]*:')
@@ -85,9 +86,7 @@ class _Cutter:
         while len(text) >= self._batch_bytes:
             border = self._border(text)
             if border is None:
-                # One record is at most `most_bytes`; more without a border is no record.
-                if len(text) > self._most_bytes:
-                    raise self._endless(text)
+                self._bound(text)
                 break
             end, start = border
             yield Batch(text[:end], self._offset, last=False, separator=text[end:start])
@@ -98,8 +97,8 @@ class _Cutter:
         self._pieces = [text]
         self._held = len(text)
         # Searching again in the same text for each small chunk would be quadratic.
-        self._wanted = 1 if not self._begun else max(self._batch_bytes, len(text) * 2)
-        self._wanted = min(self._wanted, self._most_bytes + self._batch_bytes)
+        soon = max(self._most_bytes, len(text)) + self._batch_bytes
+        self._wanted = min(max(self._batch_bytes, len(text) * 2), soon) if self._begun else 1
 
     def finish(self) -> Iterator[Batch]:
         text = b"".join(self._pieces)
@@ -107,7 +106,10 @@ class _Cutter:
             text = self._begin(text, at_end=True)
         body = text.rstrip(_SPACE)
         if not body.endswith(b"]"):
-            raise self._unended(body)
+            if body:
+                # Whatever else is wrong with it comes before its end, and is reported first.
+                yield Batch(body, self._offset, last=False)
+            raise CorruptBundle("the array is cut short", offset=self._offset + len(body))
         records = body[:-1].rstrip(_SPACE)
         if records:
             yield Batch(records, self._offset, last=True, separator=body[len(records) : -1])
@@ -150,26 +152,24 @@ class _Cutter:
             borders = list(_BORDER.finditer(text, near, limit + 1))
             if borders:
                 return borders[-1].start() + 1, borders[-1].end()
-        found = _BORDER.search(text, max(0, limit - 1))
+        found = _BORDER.search(text)
         return (found.start() + 1, found.end()) if found else None
 
-    def _endless(self, text: bytes) -> CorruptBundle:
-        head = text.lstrip(_SPACE)
-        if not head.startswith(b"{"):
-            return CorruptBundle(f"{_kind(head)} stands where a record should", offset=self._offset)
-        return CorruptBundle(
-            f"a record is larger than MaxRecordBytes ({self._most_bytes} bytes)",
-            offset=self._offset,
-        )
-
-    def _unended(self, body: bytes) -> CorruptBundle:
-        """Tell an array that stops in its middle from one with something behind its end."""
-        end = body.rfind(b"]")
-        if end >= 0 and body[:end].rstrip(_SPACE)[-1:] in (b"}", b""):
-            return CorruptBundle(
-                "the array is cut short, or something follows its end", offset=self._offset + end
+    def _bound(self, text: bytes) -> None:
+        """One record is at most `most_bytes`: more without a border is none, but for the space
+        around it."""
+        if len(text) <= self._most_bytes:
+            return
+        record = text.lstrip(_SPACE)
+        offset = self._offset + len(text) - len(record)
+        if len(record.rstrip(_BETWEEN)) > self._most_bytes:
+            if not record.startswith(b"{"):
+                raise CorruptBundle(f"{_kind(record)} stands where a record should", offset=offset)
+            raise CorruptBundle(
+                f"a record is larger than MaxRecordBytes ({self._most_bytes} bytes)", offset=offset
             )
-        return CorruptBundle("the array is cut short", offset=self._offset + len(body))
+        if len(text) > 2 * self._most_bytes + self._batch_bytes:
+            raise CorruptBundle("there is no end to the white space", offset=self._offset)
 
 
 def _kind(text: bytes) -> str:
