@@ -56,12 +56,16 @@ class Careful:
             key = key_of.get(column.field)
             if key is None:
                 continue
-            value = record[key] if plain else clean(record[key], column.field, changes)
+            made = Changes()
+            value = record[key] if plain else clean(record[key], column.field, made)
             try:
-                row[column.name] = self._fitted(column, value, changes)
+                row[column.name] = self._fitted(column, value, made)
             except Unfit:
+                # What was done to the value is done, and counted, again in CustomVars.
                 changes.count(ChangeKind.UNFIT, column.field)
                 left_over.add(key)
+            else:
+                changes.merge(made)
         custom = {key: value for key, value in record.items() if key in left_over}
         if not plain:
             custom = clean(custom, CUSTOM_VARS, changes)

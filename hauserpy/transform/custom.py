@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -10,7 +12,7 @@ import orjson
 from hauserpy.decode.records import BigNumber
 from hauserpy.fields import CUSTOM_VARS
 from hauserpy.model import ChangeKind, Changes, CustomVarsKind
-from hauserpy.transform.values import cut_text, dump
+from hauserpy.transform.values import INT64, cut_text, dump
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
@@ -56,11 +58,14 @@ def fold(
     changes: Changes,
 ) -> bytes:
     """The CustomVars object as JSON text, within the bounds of its column."""
-    if kind is CustomVarsKind.TYPED:
-        custom = _numbers_as_text(custom, changes)
-    if most_value_bytes is not None:
-        custom = _bound_values(custom, most_value_bytes, changes)
+    # Written first of all: this is what refuses an object that is nested too deeply to walk.
     text = dump(custom)
+    if kind is CustomVarsKind.TYPED or most_value_bytes is not None:
+        if kind is CustomVarsKind.TYPED:
+            custom = _numbers_as_text(custom, changes)
+        if most_value_bytes is not None:
+            custom = _bound_values(custom, most_value_bytes, changes)
+        text = dump(custom)
     if most_bytes is not None and len(text) > most_bytes:
         text = _shorten(custom, most_bytes, changes)
     return text
@@ -68,13 +73,24 @@ def fold(
 
 def _numbers_as_text(value: Any, changes: Changes) -> Any:
     if isinstance(value, BigNumber):
+        if _is_double(value.text):
+            return value
         changes.count(ChangeKind.NUMBER_AS_TEXT, CUSTOM_VARS)
         return value.text
+    if type(value) is int and value not in INT64 and not _is_double(str(value)):
+        changes.count(ChangeKind.NUMBER_AS_TEXT, CUSTOM_VARS)
+        return str(value)
     if isinstance(value, list):
         return [_numbers_as_text(v, changes) for v in value]
     if isinstance(value, dict):
         return {k: _numbers_as_text(v, changes) for k, v in value.items()}
     return value
+
+
+def _is_double(number: str) -> bool:
+    """Whether a double holds the number exactly."""
+    nearest = float(number)
+    return math.isfinite(nearest) and Decimal(nearest) == Decimal(number)
 
 
 def _bound_values(value: Any, most_bytes: int, changes: Changes) -> Any:

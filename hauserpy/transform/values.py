@@ -68,19 +68,20 @@ def as_text(value: Any) -> str | None:
     """A string as it is; numbers, booleans, arrays and objects as their JSON text."""
     if value is None or type(value) is str:
         return value
-    return dump(value).decode()
+    return dump(value, level=2).decode()
 
 
-def dump(value: Any) -> bytes:
+def dump(value: Any, *, level: int = 1) -> bytes:
     """JSON text as orjson writes it; a number that it cannot hold as it was written.
 
-    Raises TooDeep beyond `MOST_DEPTH`.
+    ``level`` is that of ``value`` in its record, which itself is 1. Raises TooDeep beyond
+    `MOST_DEPTH`.
     """
     try:
         return orjson.dumps(value, default=_as_written)
     except orjson.JSONEncodeError:
         # orjson stops at 254 levels, the design at 256.
-        return _dump_deep(value, 1)
+        return _dump_deep(value, level)
 
 
 def _as_written(value: Any) -> orjson.Fragment:
