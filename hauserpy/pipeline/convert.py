@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hauserpy.decode.records import Records, check_depth, parse
+from hauserpy.decode.records import Records, check_depth, parse, pieces
 from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle
 from hauserpy.fields import EVENT_START
-from hauserpy.model import Changes, Clip, Compression, Layout, StageFormat, Window
+from hauserpy.model import ChangeKind, Changes, Clip, Compression, Layout, StageFormat, Window
 from hauserpy.staging import encoder_for
 from hauserpy.staging.gzip import Deflated, deflate
 from hauserpy.transform import Rows, TooDeep, Transformer
-from hauserpy.transform.values import dump
+
+_SEPARATOR = b",\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,14 @@ class Converted:
     """A batch's staged bytes and what they hold.
 
     ``data`` is raw deflate where the layout compresses text; ``length`` and ``crc`` are those of
-    the text before. For Parquet it is an Arrow stream.
+    the text before. For Parquet it is an Arrow stream. ``separator`` is what stands between it and
+    the next batch of the same file (raw only).
     """
 
     data: bytes
     length: int
     crc: int
+    separator: bytes
     records: int
     text_bytes: int
     changes: Changes
@@ -69,10 +72,10 @@ class Converter:
         try:
             if self._raw:
                 check_depth(records, batch, most_bytes=most)
-                rows, text = self._copied(batch, records)
+                rows, text, separator = self._copied(batch, records)
             else:
                 rows = self._transformer.rows(records)
-                text = self._encoder.encode(rows.values)
+                text, separator = self._encoder.encode(rows.values), b""
         except TooDeep:
             # Parsing record by record finds the place.
             check_depth(records, batch, most_bytes=most)
@@ -82,6 +85,7 @@ class Converter:
             data=piece.data,
             length=piece.length,
             crc=piece.crc,
+            separator=separator,
             records=len(rows.values),
             text_bytes=len(batch.text) + len(batch.separator),
             changes=rows.changes,
@@ -89,19 +93,20 @@ class Converter:
             last_event=rows.last_event,
         )
 
-    def _copied(self, batch: Batch, records: Records) -> tuple[Rows, bytes]:
+    def _copied(self, batch: Batch, records: Records) -> tuple[Rows, bytes, bytes]:
+        """The rows' counts, and the text that holds them with what separates it from more."""
         if self._job.clip is None:
             rows = self._transformer.rows(records)
-            return replace(rows, changes=Changes()), batch.text + batch.separator
-        # What is left out leaves no gap: the records that stay are written again.
+            return replace(rows, changes=Changes()), batch.text, batch.separator
+        # What is left out leaves no gap; the records that stay are those served, to the letter.
         kept, changes, spans = [], Changes(), []
-        for record in records.values:
-            one = self._transformer.rows(Records([record], records.plain))
-            changes.merge({k: n for k, n in one.changes.items() if k[0].value == "clipped"})
+        for text, record in pieces(batch, most_bytes=self._job.most_record_bytes):
+            one = self._transformer.rows(Records([record], plain=False))
+            changes.merge({k: n for k, n in one.changes.items() if k[0] is ChangeKind.CLIPPED})
             if one.values:
-                kept.append(dump(record))
+                kept.append(text)
                 spans.append(one)
         firsts = [s.first_event for s in spans if s.first_event is not None]
         lasts = [s.last_event for s in spans if s.last_event is not None]
         rows = Rows([()] * len(kept), changes, min(firsts, default=None), max(lasts, default=None))
-        return rows, b",\n".join(kept)
+        return rows, _SEPARATOR.join(kept), _SEPARATOR

@@ -73,6 +73,7 @@ class _TextFile:
         self._out = _create(path)
         self._hash = hashlib.sha256()
         self._records = 0
+        self._separator = b""
         self.size = 0
         if self._trailer is not None:
             self._write(gzip.HEAD)
@@ -81,6 +82,9 @@ class _TextFile:
             self._text(head)
 
     def add(self, batch: Converted) -> None:
+        if self._separator:
+            self._text(self._separator)
+        self._separator = batch.separator
         self._records += batch.records
         if self._trailer is not None:
             self._trailer.add(Deflated(batch.data, batch.length, batch.crc))
@@ -88,7 +92,8 @@ class _TextFile:
 
     def finish(self) -> Part:
         if self._raw:
-            self._text(b"]")
+            # Behind the last record, what was served is white space, or a comma of a record left out.
+            self._text(b"]" if b"," in self._separator else self._separator + b"]")
         if self._trailer is not None:
             self._write(self._trailer.end())
         _settle(self._out)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import NoReturn
@@ -22,7 +22,7 @@ from hauserpy.pipeline.worker import Answer, Task
 _SLOT_BYTES = 2 * BATCH_BYTES
 _SLOTS_A_WORKER = 3
 """One that it works on, one that waits for it, one whose result waits for its turn."""
-_INLINE_BATCHES = 4
+INLINE_BATCHES = 4
 """A bundle smaller than this is done before a worker has started."""
 
 
@@ -50,16 +50,17 @@ class Pool:
     """``workers`` processes, started when a bundle is large enough, kept for the ones after it.
 
     With one worker there is still a process of its own for large bundles, so that the parent's
-    thread that downloads is not held up. Not for use from several threads at once.
+    thread that downloads is not held up. The first ``inline`` batches are done here. Not for use from several threads at once.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, inline: int = INLINE_BATCHES) -> None:
         self._count = workers
+        self._inline = inline
         self._workers: list[_Worker] = []
         self._slots: Slots | None = None
         self._free: list[int] = []
 
-    def convert(self, job: Job, batches: Iterator[Batch]) -> Iterator[Converted]:
+    def convert(self, job: Job, batches: Iterator[Batch]) -> Generator[Converted]:
         """Convert every batch of a bundle, results in order, borders proved.
 
         A batch that does not parse is joined with the next one and done again; what was made of
@@ -75,7 +76,7 @@ class Pool:
                 while len(queue) < self._room(taken) and (batch := source.next()) is not None:
                     taken += 1
                     ticket = _Ticket(batch)
-                    if taken <= _INLINE_BATCHES and not self._workers:
+                    if taken <= self._inline and not self._workers:
                         ticket.result = _done_here(inline, batch)
                     else:
                         self._give(job, ticket)
@@ -95,7 +96,7 @@ class Pool:
             self._abandon(queue)
 
     def _room(self, taken: int) -> int:
-        if taken < _INLINE_BATCHES and not self._workers:
+        if taken < self._inline and not self._workers:
             return 1
         return self._count * _SLOTS_A_WORKER
 

@@ -6,6 +6,7 @@ after ten minutes.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +29,8 @@ class Spool:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._changed = threading.Condition()
-        self._out: BinaryIO = path.open("wb", buffering=0)
-        path.chmod(0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        self._out: BinaryIO = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
         self._attempt = 0
         self._size = 0
         self._done = False

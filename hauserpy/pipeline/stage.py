@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from hauserpy.decode.gunzip import gunzip
-from hauserpy.decode.split import split
+from hauserpy.decode.split import BATCH_BYTES, split
 from hauserpy.model import Changes, Staged
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.parts import PartWriter
@@ -31,6 +32,8 @@ def stage(
     folder: Path,
     pool: Pool,
     progress: Callable[[Progress], None] | None = None,
+    *,
+    batch_bytes: int = BATCH_BYTES,
 ) -> Staged:
     """Decode, transform and stage the spooled body into ``folder``, which must be empty.
 
@@ -41,7 +44,7 @@ def stage(
     while True:
         writer = PartWriter(folder, job.layout)
         try:
-            return _stage(spool, job, writer, pool, progress)
+            return _stage(spool, job, writer, pool, progress, batch_bytes)
         except Restarted:
             writer.discard()
         except BaseException:
@@ -55,30 +58,47 @@ def _stage(
     writer: PartWriter,
     pool: Pool,
     progress: Callable[[Progress], None] | None,
+    batch_bytes: int,
 ) -> Staged:
     records = text_bytes = 0
+    body = _Counted(gunzip(spool.chunks()))
     changes = Changes()
     firsts: list[datetime] = []
     lasts: list[datetime] = []
-    batches = split(gunzip(spool.chunks()), most_bytes=job.most_record_bytes)
-    for made in pool.convert(job, batches):
-        writer.add(made)
-        records += made.records
-        text_bytes += made.text_bytes
-        changes.merge(made.changes)
-        firsts += [made.first_event] if made.first_event is not None else []
-        lasts += [made.last_event] if made.last_event is not None else []
-        if progress is not None:
-            progress(Progress(records, text_bytes))
+    batches = split(body, batch_bytes=batch_bytes, most_bytes=job.most_record_bytes)
+    # Closed here and now, so that no batch of this bundle is under way when the pool's next begins.
+    with closing(pool.convert(job, batches)) as converted:
+        for made in converted:
+            writer.add(made)
+            records += made.records
+            text_bytes += made.text_bytes
+            changes.merge(made.changes)
+            firsts += [made.first_event] if made.first_event is not None else []
+            lasts += [made.last_event] if made.last_event is not None else []
+            if progress is not None:
+                progress(Progress(records, text_bytes))
     parts = writer.finish()
     return Staged(
         parts=parts,
         records=records,
-        bytes=text_bytes + len(b"[]"),
+        bytes=body.count,
         changes=changes,
         first_event=min(firsts, default=None),
         last_event=max(lasts, default=None),
     )
+
+
+class _Counted:
+    """Chunks of text, and how many bytes have gone by."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self.count = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.count += len(chunk)
+            yield chunk
 
 
 def empty_folder(folder: Path) -> Path:
