@@ -147,11 +147,13 @@ class World:
         *,
         where: Window | None = None,
         kind: EntryKind = EntryKind.SYNC,
+        expected: frozenset[str] | None = None,
     ) -> LedgerEntry:
-        """What the engine does for one bundle, from its ledger to the load."""
+        """What the engine does for one bundle; ``expected`` is what the ledger holds, unless given."""
         where = where or window(number)
         staged = self.staged(layout, where, events(number) if records is None else records)
-        expected = destination.ledger().loads_in(where)
+        if expected is None:
+            expected = destination.ledger().loads_in(where)
         return destination.load(
             self.entry(where, staged, kind),
             staged.parts,

@@ -319,7 +319,8 @@ def test_a_schema_of_ones_own(world: World) -> None:
     )
     world.load(destination, layout, 0)
     assert world.texts("analytics.fsexport") == expected_texts(0)
-    assert destination.name == f"redshift {world.standin.database}.analytics.fsexport"
+    where = f"{world.standin.host}:{world.standin.port}"
+    assert destination.name == f"redshift {world.standin.database}.analytics.fsexport at {where}"
     with pytest.raises(ConfigError, match="nosuch"):
         world.ready(world.settings(database_schema="nosuch"))
 

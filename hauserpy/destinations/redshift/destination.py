@@ -68,8 +68,9 @@ class Redshift:
 
     @property
     def name(self) -> str:
-        schema = self._names.schema or "search_path"
-        return f"redshift {self._settings.redshift.db}.{schema}.{self._names.export}"
+        redshift, names = self._settings.redshift, self._names
+        table = f"{redshift.db}.{names.schema or 'search_path'}.{names.export}"
+        return f"redshift {table} at {redshift.host}:{redshift.port}"
 
     def prepare(self, fields: Sequence[Field]) -> Layout:
         self._ensure_state()
