@@ -35,7 +35,27 @@ Work = Callable[[Plant, Summary, Settings], None]
 
 
 def run(
-    common: Common, name: str, work: Work, *, as_json: bool, locked: bool, dry_run: bool
+    common: Common, name: str, work: Work, *, as_json: bool, locked: bool, dry_run: bool = False
+) -> None:
+    """Read the settings, then `run_with` them; what is wrong with them is told the same way."""
+    try:
+        need_config(common)
+        settings = settings_of(common)
+    except HauserpyError as error:
+        _tell_error(Console(common), name, Summary(), error, as_json=as_json)
+        raise Told(error.exit_code) from error
+    run_with(common, name, settings, work, as_json=as_json, locked=locked, dry_run=dry_run)
+
+
+def run_with(
+    common: Common,
+    name: str,
+    settings: Settings,
+    work: Work,
+    *,
+    as_json: bool,
+    locked: bool,
+    dry_run: bool = False,
 ) -> None:
     """Do ``work`` and tell what came of it; errors of the run are told here, with the summary.
 
@@ -43,30 +63,33 @@ def run(
     ``exit_code``, ``error`` and the fields of `Summary.to_json`.
     """
     summary = Summary()
-    console = Console(common)
+    console = console_for(common)
     try:
-        need_config(common)
-        settings = settings_of(common)
-        console = console_for(common)
-        try:
-            with plant_for(settings, console) as plant:
-                lock = run_lock(settings, plant) if locked and not dry_run else nullcontext()
-                with lock:
-                    work(plant, summary, settings)
-        finally:
-            console.close()
+        with plant_for(settings, console) as plant:
+            lock = run_lock(settings, plant) if locked and not dry_run else nullcontext()
+            with lock:
+                work(plant, summary, settings)
     except HauserpyError as error:
-        console.error(str(error), code=error.exit_code, kind=type(error).__name__)
-        if summary.loaded and not as_json:
-            click.echo(summary_text(summary, now()))
-        if as_json:
-            click.echo(_json(name, summary, error))
+        console.close()
+        _tell_error(console, name, summary, error, as_json=as_json)
         raise Told(error.exit_code) from error
+    finally:
+        console.close()
     if as_json:
         click.echo(_json(name, summary, None))
     elif dry_run:
         click.echo(_planned(summary))
     elif not common.quiet:
+        click.echo(summary_text(summary, now()))
+
+
+def _tell_error(
+    console: Console, name: str, summary: Summary, error: HauserpyError, *, as_json: bool
+) -> None:
+    console.error(str(error), code=error.exit_code, kind=type(error).__name__)
+    if as_json:
+        click.echo(_json(name, summary, error))
+    elif summary.loaded:
         click.echo(summary_text(summary, now()))
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import click
 
 from hauserpy.cli.common import Common, command
-from hauserpy.cli.run import now, run
+from hauserpy.cli.run import Work, now, run
 from hauserpy.config import ExportApi, Settings
 from hauserpy.engine import runs
 from hauserpy.engine.report import Summary
@@ -37,23 +37,37 @@ def sync(
     if watch and (dry_run or as_json or max_bundles is not None):
         raise click.UsageError("--watch goes with none of --dry-run, --json and --max-bundles.")
 
+    once = work_of(max_bundles=max_bundles, dry_run=dry_run)
+    work = _for_ever(once) if watch else once
+    run(common, "sync", work, as_json=as_json, locked=True, dry_run=dry_run)
+
+
+def work_of(*, max_bundles: int | None = None, dry_run: bool = False) -> Work:
+    """One sync, as `hauserpy.cli.run` does it."""
+
     def once(plant: Plant, summary: Summary, settings: Settings) -> None:
-        start = _start(settings)
         runs.sync(
             plant,
             summary,
-            start=start,
+            start=_start(settings),
             keep_start=settings.export_api is ExportApi.SEGMENTS,
             from_start=settings.local.use_start_time,
             max_bundles=max_bundles,
             dry_run=dry_run,
         )
 
-    def for_ever(plant: Plant, summary: Summary, settings: Settings) -> None:
+    return once
+
+
+def _for_ever(once: Work) -> Work:
+    """Sync again and again, every CheckInterval; gives up after BackoffStepsMax failures in a
+    row, and at once on what no waiting mends."""
+
+    def watching(plant: Plant, summary: Summary, settings: Settings) -> None:
         failures = 0
         while True:
+            one = Summary()
             try:
-                one = Summary()
                 once(plant, one, settings)
                 failures = 0
                 if not one.loaded:
@@ -64,18 +78,10 @@ def sync(
                     raise
                 plant.reporter.note(f"{error} Trying again after CheckInterval.")
             finally:
-                summary.loaded += one.loaded
-                summary.checkpoint = one.checkpoint
+                summary.add(one)
             plant.stop(settings.check_interval.total_seconds())
 
-    run(
-        common,
-        "sync",
-        for_ever if watch else once,
-        as_json=as_json,
-        locked=True,
-        dry_run=dry_run,
-    )
+    return watching
 
 
 def _start(settings: Settings) -> datetime | None:

@@ -61,6 +61,13 @@ class Summary:
     checkpoint: datetime | None = None
     seconds: float = 0.0
 
+    def add(self, other: Summary) -> None:
+        """Take another run's results in."""
+        self.loaded += other.loaded
+        self.passed += other.passed
+        self.checkpoint = other.checkpoint or self.checkpoint
+        self.seconds += other.seconds
+
     @property
     def records(self) -> int:
         return sum(e.records for e in self.loaded)

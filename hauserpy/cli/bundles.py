@@ -1,0 +1,73 @@
+"""`hauserpy bundles`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from hauserpy.cli.common import WHEN, Common, command
+from hauserpy.cli.look import read_ledger
+from hauserpy.cli.run import now
+from hauserpy.config import ExportApi, Settings
+from hauserpy.engine.report import window_json
+from hauserpy.fields import catalogue
+from hauserpy.ledger import Ledger
+from hauserpy.model import Bundle, EntryKind
+
+_BACK = timedelta(days=30)
+
+
+@command("bundles")
+@click.option("--since", type=WHEN, help="Bundles that end after this (generation 1: else all).")
+@click.option("--until", type=WHEN, help="Bundles that start before this.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def bundles(
+    common: Common, *, since: datetime | None, until: datetime | None, as_json: bool
+) -> None:
+    """What the API offers, and what of it is loaded.
+
+    With generation 2 these are the windows that hauserpy would ask for.
+    """
+    settings, _, ledger = read_ledger(common)
+    found = [_told(bundle, ledger) for bundle in _offered(settings, since, until)]
+    if as_json:
+        click.echo(json.dumps({"command": "bundles", "bundles": found}))
+        return
+    for one in found:
+        click.echo(f"{one['start']}  {one['stop']}  {one['state']:<10}  {one['bundle']}")
+    if not found and not common.quiet:
+        click.echo("the API offers no bundles in this span")
+
+
+def _offered(
+    settings: Settings, since: datetime | None, until: datetime | None
+) -> Iterator[Bundle]:
+    from hauserpy.export import Timing, open_source
+
+    settings.require_token()
+    if since is None and settings.export_api is ExportApi.SEGMENTS:
+        since = settings.start_time or now() - _BACK
+    fields = catalogue(settings.include_mobile_apps_fields)
+    with closing(open_source(settings, fields, timing=Timing(clock=now))) as source:
+        yield from source.due(since, until)
+
+
+def _told(bundle: Bundle, ledger: Ledger) -> dict[str, Any]:
+    return {"bundle": bundle.id, **window_json(bundle.window), "state": _state(bundle, ledger)}
+
+
+def _state(bundle: Bundle, ledger: Ledger) -> str:
+    """``loaded``, ``partly``, ``missing``, ``skipped``, or ``hauser`` for what it loaded."""
+    missing = ledger.missing(bundle.window)
+    if missing:
+        return "missing" if list(missing) == [bundle.window] else "partly"
+    kinds = {e.kind for e in ledger.overlapping(bundle.window)}
+    for kind, state in ((EntryKind.SKIP, "skipped"), (EntryKind.HAUSER, "hauser")):
+        if kinds == {kind}:
+            return state
+    return "loaded"

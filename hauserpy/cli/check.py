@@ -1,0 +1,108 @@
+"""`hauserpy check`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import click
+
+from hauserpy.cli.common import Common, command, need_config, settings_of
+from hauserpy.cli.console import size
+from hauserpy.cli.run import now
+from hauserpy.config import Settings
+from hauserpy.destinations import open_destination
+from hauserpy.errors import CheckFailed, HauserpyError
+from hauserpy.model import Check
+
+_ROOM = 1 << 30
+"""Free bytes below which TmpDir is called short: bundles of a gigabyte are usual."""
+
+
+@command("check")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def check(common: Common, *, as_json: bool) -> None:
+    """Try config, token, API, disk and destination, one line each; leave nothing behind.
+
+    Exits 0 when all is well, 8 when something is not, each with its remedy.
+    """
+    found: list[Check] = []
+    for one in _checks(common):
+        found.append(one)
+        if not as_json:
+            click.echo(f"{'✓' if one.ok else '✗'} {one.name}: {one.detail}")
+            if not one.ok and one.remedy:
+                click.echo(f"    {one.remedy}")
+    bad = [one for one in found if not one.ok]
+    if as_json:
+        told = [{"name": c.name, "ok": c.ok, "detail": c.detail, "remedy": c.remedy} for c in found]
+        click.echo(json.dumps({"command": "check", "ok": not bad, "checks": told}))
+    if bad:
+        problems = "1 problem" if len(bad) == 1 else f"{len(bad)} problems"
+        raise CheckFailed(f"{problems} found: {', '.join(c.name for c in bad)}.")
+
+
+def _checks(common: Common) -> Iterator[Check]:
+    try:
+        need_config(common)
+        settings = settings_of(common)
+    except HauserpyError as error:
+        yield Check("configuration", ok=False, detail=error.reason, remedy=error.instruction)
+        return
+    where = "the environment" if settings.path is None else str(settings.path)
+    yield Check("configuration", ok=True, detail=f"read from {where}")
+    yield from _api(settings)
+    yield from _disk(settings)
+    yield from _destination(settings)
+
+
+def _api(settings: Settings) -> Iterator[Check]:
+    from hauserpy.export.checks import checks
+    from hauserpy.export.waiting import Timing
+
+    try:
+        settings.require_token()
+    except HauserpyError as error:
+        yield Check("token", ok=False, detail=error.reason, remedy=error.instruction)
+        return
+    yield from checks(settings, Timing(clock=now))
+
+
+def _disk(settings: Settings) -> Iterator[Check]:
+    folder = settings.tmp_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder, prefix="hauserpy-check-") as probe:
+            probe.write(b"probe")
+            probe.flush()
+            os.fsync(probe.fileno())
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        detail = f"TmpDir {folder} cannot be written: {error.strerror}"
+        yield Check("disk", ok=False, detail=detail, remedy="Set TmpDir to a folder that can be.")
+        return
+    enough = free >= _ROOM
+    remedy = "" if enough else "Make room, or set TmpDir to a larger disk."
+    yield Check("disk", ok=enough, detail=f"{size(free)} free in TmpDir {folder}", remedy=remedy)
+
+
+def _destination(settings: Settings) -> Iterator[Check]:
+    try:
+        destination = open_destination(settings)
+    except HauserpyError as error:
+        yield Check("destination", ok=False, detail=error.reason, remedy=error.instruction)
+        return
+    try:
+        yield from destination.checks()
+        ledger = destination.ledger()
+        ledger.refuse_future(now())
+        count = len(ledger.entries)
+        detail = f"{count} loaded {'window' if count == 1 else 'windows'}, readable"
+        yield Check("ledger", ok=True, detail=detail)
+    except HauserpyError as error:
+        yield Check("ledger", ok=False, detail=error.reason, remedy=error.instruction)
+    finally:
+        destination.close()

@@ -1,0 +1,79 @@
+"""`hauserpy status`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from hauserpy.cli.common import Common, command
+from hauserpy.cli.console import changes_text, size, span
+from hauserpy.cli.look import read_ledger
+from hauserpy.cli.run import now
+from hauserpy.engine.report import window_json
+from hauserpy.ledger import Ledger
+from hauserpy.model import Changes, EntryKind, rfc3339
+
+
+@command("status")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def status(common: Common, *, as_json: bool) -> None:
+    """Checkpoint, lag, gaps, totals and changes, as the destination's ledger tells them."""
+    _, name, ledger = read_ledger(common)
+    told = _told(name, ledger)
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    rows = [("destination", name), ("checkpoint", _checkpoint(told))]
+    if told["hauser_until"]:
+        rows.append(("hauser", f"loaded everything before {told['hauser_until']}"))
+    rows.append(("loaded", _loaded(told)))
+    rows.append(("altered", changes_text(told["changes"]) or "nothing"))
+    rows += [("skipped", f"{s['start']} – {s['stop']}: {s['reason']}") for s in told["skipped"]]
+    rows += [("gap", f"{gap['start']} – {gap['stop']}") for gap in told["gaps"]]
+    for key, value in rows:
+        click.echo(f"{key:<12}{value}")
+
+
+def _told(name: str, ledger: Ledger) -> dict[str, Any]:
+    """The object of ``status --json``."""
+    checkpoint = ledger.checkpoint
+    lag = None if checkpoint is None else round((now() - checkpoint).total_seconds())
+    loaded = [e for e in ledger.entries if e.kind in (EntryKind.SYNC, EntryKind.BACKFILL)]
+    baseline = ledger.baseline()
+    return {
+        "command": "status",
+        "destination": name,
+        "checkpoint": None if checkpoint is None else rfc3339(checkpoint),
+        "lag_seconds": lag,
+        "windows": len(loaded),
+        "records": sum(e.records for e in loaded),
+        "bytes": sum(e.bytes for e in loaded),
+        "changes": Changes.total(e.changes for e in loaded).to_json(),
+        "first": rfc3339(loaded[0].window.start) if loaded else None,
+        "last": rfc3339(loaded[-1].window.stop) if loaded else None,
+        "hauser_until": rfc3339(baseline[-1].window.stop) if baseline else None,
+        "skipped": [
+            {**window_json(e.window), "reason": e.reason}
+            for e in ledger.entries
+            if e.kind is EntryKind.SKIP
+        ],
+        "gaps": [window_json(gap) for gap in ledger.gaps()],
+    }
+
+
+def _checkpoint(told: dict[str, Any]) -> str:
+    if told["checkpoint"] is None:
+        return "none: nothing is synced yet"
+    return f"{told['checkpoint']}, {span(max(told['lag_seconds'], 0))} behind now"
+
+
+def _loaded(told: dict[str, Any]) -> str:
+    if not told["windows"]:
+        return "nothing"
+    windows = "1 window" if told["windows"] == 1 else f"{told['windows']:,} windows"
+    return (
+        f"{windows}, {told['records']:,} records, {size(told['bytes'])},"
+        f" {told['first']} – {told['last']}"
+    )
