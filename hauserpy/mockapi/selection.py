@@ -16,7 +16,10 @@ from hauserpy.mockapi.store import StoredBundle
 from hauserpy.model import Window
 
 # orjson would turn an integer beyond 64 bits into a float, and lose what no double can hold.
-_DELICATE = re.compile(rb"\d{19}|[eE][+-]?\d{3}")
+_SHAPE = bytes.maketrans(b"123456789E+", b"000000000e-")
+_LONG = (b"0" * 20, b"-" + b"0" * 19)
+_EXPONENTS = (b"0e000", b"0e-000")
+_EXPONENT = re.compile(rb"[:,\[\s]-?[\d.]+[eE][+-]?\d{3}")
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _PREFIXES = tuple(wildcard.rstrip("*") for wildcard in WILDCARDS)
 _ONLY_GENERATION_1 = "eventtargetselectortok"
@@ -78,7 +81,7 @@ def selected(
             for text in batch:
                 try:
                     record: dict[str, Any] = orjson.loads(text)
-                    exact = _DELICATE.search(text) is None
+                    exact = not _delicate(text)
                 except orjson.JSONDecodeError:
                     record, exact = json.loads(text), False
                 if not whole:
@@ -98,6 +101,15 @@ def selected(
                 else:
                     made.append(_exactly(text.decode("utf-8", "surrogatepass"), renamed))
             yield made
+
+
+def _delicate(text: bytes) -> bool:
+    # Translating and finding is ten times as fast as a regular expression, which is left to tell
+    # an exponent from the likes of "Mobile/15E148".
+    shape = text.translate(_SHAPE)
+    if any(mark in shape for mark in _LONG):
+        return True
+    return any(mark in shape for mark in _EXPONENTS) and _EXPONENT.search(text) is not None
 
 
 def _exactly(text: str, renamed: dict[str, str | None]) -> bytes:

@@ -136,7 +136,7 @@ class LoopbackServer(ThreadingHTTPServer):
         for connection, thread in open_still.items():
             with suppress(OSError):  # the client was quicker
                 connection.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            thread.join(timeout=5)  # one may be measuring a long body
         self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -261,4 +261,5 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
             self.connection.close()
         else:
-            self.connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # the client was quicker
+                self.connection.shutdown(socket.SHUT_RDWR)
