@@ -229,11 +229,14 @@ def _too_long(most: int) -> ApiUnavailable:
     )
 
 
-def parse_json(data: bytes, content_type: str) -> Any:
-    """Raises Again for what is no JSON: a page of a proxy, a maintenance notice."""
+def parse_object(data: bytes, content_type: str) -> dict[str, Any]:
+    """Raises Again for what is no JSON object: a page of a proxy, a maintenance notice."""
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        found = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         kind = content_type.partition(";")[0].strip()[:40]
         looks = "HTML" if b"<html" in data[:1024].lower() else kind or "something else"
         raise Again(f"answered with {looks} where JSON was expected") from None
+    if not isinstance(found, dict):
+        raise Again("answered with JSON that is no object")
+    return found

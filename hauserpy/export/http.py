@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 import hauserpy
 from hauserpy.errors import AccessDenied, ApiUnavailable, ConfigError, RateLimited
-from hauserpy.export.body import MAX_JSON, HttpBody, parse_json, read_bytes
+from hauserpy.export.body import MAX_JSON, HttpBody, parse_object, read_bytes
 from hauserpy.export.identity import Identity
 from hauserpy.export.origin import Origin
 from hauserpy.export.pacing import Pacer, retry_after
@@ -116,14 +116,14 @@ class Http:
         """``path`` (already quoted) below ApiURL."""
         return f"{self._base}/{path}"
 
-    def json(self, request: Request, *, tries: int | None = None) -> tuple[int, Any]:
-        """Ask for a JSON document: (status, the document). None as the document of a status that
+    def json(self, request: Request, *, tries: int | None = None) -> tuple[int, dict[str, Any]]:
+        """Ask for a JSON object: (status, the object). An empty one for a status that
         ``request.allow`` lets through."""
 
-        def attempt() -> tuple[int, Any]:
+        def attempt() -> tuple[int, dict[str, Any]]:
             with contextlib.closing(self.exchange(request)) as response:
                 if response.status_code in request.allow:
-                    return response.status_code, None
+                    return response.status_code, {}
                 data = read_bytes(
                     response, most=MAX_JSON, limit=FIRST_BYTE * self._read, timing=self._timing
                 )
@@ -195,9 +195,9 @@ class Http:
         self._session.close()
         self._sockets.abort()
 
-    def _parse(self, response: requests.Response, data: bytes) -> Any:
+    def _parse(self, response: requests.Response, data: bytes) -> dict[str, Any]:
         try:
-            return parse_json(data, response.headers.get("Content-Type", ""))
+            return parse_object(data, response.headers.get("Content-Type", ""))
         except Again as again:
             raise Again(f"{host_of(response)} {again.reason}") from None
 

@@ -106,6 +106,8 @@ class Operations:
                 break
             if state == "FAILED":
                 raise OperationFailed(_details(answer))
+            if state in ("CANCELED", "CANCELLED"):
+                raise OperationFailed("somebody cancelled it")
             percent = _percent(answer)
             if self._preparing is not None:
                 self._preparing(bundle, percent)
@@ -131,7 +133,7 @@ class Operations:
             allow=(404, 410),
         )
         status, answer = self._http.json(request)
-        if status != 200:
+        if status in request.allow:
             raise OperationFailed(f"its results are gone ({status})")
         return _text_of(answer, "location", what, longest=100_000)
 
@@ -160,10 +162,8 @@ class Operations:
             allow=(404, 410),
         )
         status, answer = self._http.json(request)
-        if status != 200:
+        if status in request.allow:
             raise OperationFailed(f"the API knows nothing of it any more ({status})")
-        if not isinstance(answer, Mapping):
-            raise _unreadable(what, "the state of its operation is no JSON object")
         return answer
 
 

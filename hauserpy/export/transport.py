@@ -24,11 +24,15 @@ class Sockets:
         self.idle = idle
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._aborted = False
 
     def add(self, sock: socket.socket | None) -> None:
         if sock is not None:
             with self._lock:
                 self._open.add(sock)
+                late = self._aborted
+            if late:
+                _shut(sock)
 
     def calm(self, sock: socket.socket | None) -> None:
         """From now on the socket waits no longer than ``idle`` seconds for a byte."""
@@ -38,12 +42,18 @@ class Sockets:
                 sock.settimeout(self.idle)
 
     def abort(self) -> None:
+        """End all reads, also those of connections that are still to come."""
         with self._lock:
+            self._aborted = True
             found = list(self._open)
             self._open.clear()
         for sock in found:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            _shut(sock)
+
+
+def _shut(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 class Adapter(requests.adapters.HTTPAdapter):

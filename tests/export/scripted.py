@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +42,7 @@ class Reply:
 class Scripted:
     """Serves ``answer(seen)`` until its ``with`` ends; ``seen`` are the requests so far."""
 
-    def __init__(self, answer: Callable[[Seen], Reply]) -> None:
+    def __init__(self, answer: Callable[[Seen], Reply], tls: ssl.SSLContext | None = None) -> None:
         self.answer = answer
         self.seen: list[Seen] = []
         self.released = threading.Event()
@@ -66,7 +67,9 @@ class Scripted:
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self) -> Scripted:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))

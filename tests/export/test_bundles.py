@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -410,21 +411,41 @@ def test_a_download_that_is_refused_raises_what_the_operator_can_do(
             pass
 
 
-def test_closing_the_source_ends_a_read_that_is_blocked(time: FakeTime) -> None:
-    hanging = Reply(200, GZ, length=len(GZ) + 1, end="hang")
+@pytest.mark.parametrize(
+    "hanging",
+    [
+        pytest.param(Reply(200, GZ, length=len(GZ) + 1, end="hang"), id="in the body"),
+        pytest.param(Reply(raw=b"", end="hang"), id="before the answer"),
+    ],
+)
+def test_closing_the_source_ends_what_other_threads_wait_for(
+    time: FakeTime, hanging: Reply
+) -> None:
+    errors: list[BaseException] = []
+    asked = threading.Event()
+
+    def answer(seen: Seen) -> Reply:
+        asked.set()
+        return hanging
+
     patient = {"read_timeout": timedelta(seconds=60)}
-    with (
-        Scripted(in_turn(hanging)) as server,
-        source_for(server.url, time, **patient) as source,
-        source.open(ONE) as body,
-    ):
-        chunks = iter(body)
-        got = 0
-        while got < len(GZ):
-            got += len(next(chunks))
+    with Scripted(answer) as server, source_for(server.url, time, **patient) as source:
+
+        def read() -> None:
+            try:
+                with source.open(ONE) as body:
+                    list(body)
+            except BaseException as error:
+                errors.append(error)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert asked.wait(10)
         source.close()
-        with pytest.raises(SourceClosed):
-            next(chunks)
+        reader.join(20)
+        assert not reader.is_alive()
+    assert [type(error) for error in errors] == [SourceClosed]
+    assert time.slept == []
 
 
 def test_announcing_is_nothing_and_asks_nothing(time: FakeTime) -> None:

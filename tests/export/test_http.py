@@ -65,6 +65,8 @@ def test_it_says_who_it_is_with_the_raw_token_and_the_additional_headers(time: F
         pytest.param(Reply(302), id="redirect to nowhere"),
         pytest.param(Reply(200, b"<html>hello</html>"), id="html"),
         pytest.param(Reply(200, b""), id="nothing"),
+        pytest.param(Reply(200, b"null"), id="null"),
+        pytest.param(Reply(200, b"[]"), id="no object"),
         pytest.param(Reply(200, b"{" * 100_000), id="nested without end"),
         pytest.param(Reply(200, b'{"exports": [\xff]}'), id="no utf-8"),
         pytest.param(Reply(200, b'{"exp', length=100, end="close"), id="cut"),

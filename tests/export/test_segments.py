@@ -147,7 +147,7 @@ def test_both_generations_give_the_same_rows(time: FakeTime) -> None:
 
 
 FAULTS = [
-    "create:429", "create:500", "create:html", "poll:reset", "poll:503",     "poll:429,date", "locate:500", "locate:html", "download:500", "download:cut@60%",
+    "create:429", "create:500", "create:html", "poll:reset", "poll:503", "poll:null",     "poll:429,date", "locate:500", "locate:html", "download:500", "download:cut@60%",
     "download:reset@10%", "download:403", "download:hang@50%",
 ]  # fmt: skip
 
@@ -352,10 +352,10 @@ def test_an_unknown_state_is_pending(time: FakeTime) -> None:
     ("answers", "problem"),
     [
         ({"operation": {}}, "no usable operationId"),
-        ({"operation": []}, "no usable operationId"),
+        ({"operation": None}, "JSON that is no object, after 3 tries"),
         ({"operation": {"operationId": "x" * 5000}}, "no usable operationId"),
         ({"operation": {"operationId": ".."}}, r"has '\.\.' as operationId"),
-        ({"states": [[]]}, "no JSON object"),
+        ({"states": [[]]}, "JSON that is no object, after 3 tries"),
         ({"states": [{"state": "COMPLETED"}]}, "no usable searchExportId"),
         ({"states": [{"state": "COMPLETED", "results": {}}]}, "no usable searchExportId"),
         ({"location": ""}, "no usable location"),
@@ -400,6 +400,16 @@ def test_a_signed_url_is_sent_as_it_was_given(time: FakeTime) -> None:
         server.handle = lambda handler: (raw.append(handler.path), handle(handler))[1]  # type: ignore[method-assign]
         load(source, time)
     assert raw[-1] == signed
+
+
+@pytest.mark.parametrize("word", ["CANCELED", "cancelled"])
+def test_an_export_that_somebody_cancelled_is_created_anew(time: FakeTime, word: str) -> None:
+    done = {"state": "COMPLETED", "results": {"searchExportId": "se"}}
+    odd = Odd(states=[{"state": word}, done])
+    with Scripted(odd) as server, source_for(server.url, time) as source:
+        odd.location = f"{server.url}/file"
+        assert load(source, time) == []
+        assert server.paths().count("/segments/v1/exports") == 2
 
 
 def test_an_export_that_the_api_has_forgotten_is_created_anew(time: FakeTime) -> None:
