@@ -26,7 +26,7 @@ _PASSING = {
     "57P02",
     "57P03",
 }
-_LOAD_FAILED = re.compile(r"stl_load_errors|sys_load_error_detail|Load into table", re.IGNORECASE)
+_LOAD_FAILED = re.compile(r"Check '?(stl_load_errors|sys_load_error_detail)|^Load into table")
 _WRONG_LOGIN = re.compile(
     r"authentication failed|pg_hba|no password supplied|role .* does not exist|IAM Authentication",
     re.IGNORECASE,
