@@ -73,5 +73,5 @@ class Pacer:
             raise self.refuse(endpoint, seconds, what)
         if hurried:
             raise RateLimited(f"{what}: the API asks to wait {span(seconds)}.", "Run again later.")
-        _log.info("%s: waiting %.0f s, as the API asks", what, seconds)
+        _log.info("%s: waiting %s, as the API asks", what, span(seconds))
         self._timing.sleep(seconds)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from hauserpy.errors import ApiUnavailable
+from hauserpy.export.waiting import span
 
 _log = logging.getLogger(__name__)
 
@@ -66,12 +67,12 @@ class Patience:
 
         def tell(state: tenacity.RetryCallState) -> None:
             _log.warning(
-                "%s%s; try %d of %d in %.0f s",
+                "%s%s; try %d of %d in %s",
                 named,
                 _failure(state).reason,
                 state.attempt_number + 1,
                 limit,
-                state.upcoming_sleep,
+                span(state.upcoming_sleep),
             )
 
         def give_up(state: tenacity.RetryCallState) -> T:

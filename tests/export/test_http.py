@@ -41,7 +41,7 @@ def ask(server: Scripted, time: FakeTime, **changes: object) -> object:
 
 def wanted(http: Http, **changes: object) -> Request:
     made: dict[str, object] = {"what": "the list", "endpoint": "list", "url": http.url("list")}
-    return Request(**{**made, **changes})  # type: ignore[arg-type]
+    return Request(**{**made, **changes})
 
 
 def test_it_says_who_it_is_with_the_raw_token_and_the_additional_headers(time: FakeTime) -> None:
@@ -256,7 +256,7 @@ def test_an_answer_that_trickles_is_given_up(time: FakeTime) -> None:
         http.close()
 
 
-def _ticking():  # type: ignore[no-untyped-def]
+def _ticking():
     now = [0.0]
 
     def tick() -> float:
@@ -380,7 +380,7 @@ def test_https_goes_through_the_proxy_of_the_environment_as_a_tunnel(
     lines: list[bytes] = []
     with Scripted(in_turn(GOOD)) as proxy:
 
-        def refuse(handler) -> None:  # type: ignore[no-untyped-def]
+        def refuse(handler) -> None:
             lines.append(handler.raw_requestline + bytes(handler.headers))
             handler.send_error(502)
 

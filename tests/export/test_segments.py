@@ -384,7 +384,7 @@ def test_ids_from_the_network_are_quoted_in_urls(time: FakeTime) -> None:
     with Scripted(odd) as server, source_for(server.url, time) as source:
         odd.location = f"{server.url}/file"
         handle = server.handle
-        server.handle = lambda handler: (raw.append(handler.path), handle(handler))[1]  # type: ignore[method-assign]
+        server.handle = lambda handler: (raw.append(handler.path), handle(handler))[1]
         load(source, time)
     assert raw[1] == "/operations/v1/..%2Fcancel%3Fx%3D1%23y"
     assert raw[2] == "/search/v1/exports/a%2F..%2Fb%20c/results"
@@ -397,7 +397,7 @@ def test_a_signed_url_is_sent_as_it_was_given(time: FakeTime) -> None:
     with Scripted(odd) as server, source_for(server.url, time) as source:
         odd.location = server.url + signed
         handle = server.handle
-        server.handle = lambda handler: (raw.append(handler.path), handle(handler))[1]  # type: ignore[method-assign]
+        server.handle = lambda handler: (raw.append(handler.path), handle(handler))[1]
         load(source, time)
     assert raw[-1] == signed
 
