@@ -1,7 +1,20 @@
 """Fixtures of the destinations' tests."""
 
+from tests.destinations.bigquery_world import bq
 from tests.destinations.redshift_world import together, world
+from tests.standins.bigquery.fixtures import bigquery, bigquery_server, dataset
 from tests.standins.fixtures import certificate, postgres, redshift
 from tests.standins.s3 import s3_standin
 
-__all__ = ["certificate", "postgres", "redshift", "s3_standin", "together", "world"]
+__all__ = [
+    "bigquery",
+    "bigquery_server",
+    "bq",
+    "dataset",
+    "certificate",
+    "postgres",
+    "redshift",
+    "s3_standin",
+    "together",
+    "world",
+]

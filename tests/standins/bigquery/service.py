@@ -145,6 +145,12 @@ class Service:
         self.catalog.drop_table(project, dataset, table)
         return Answer(204)
 
+    @_route("POST", f"{_P}/datasets/<dataset>/tables/<table>:testIamPermissions")
+    def test_permissions(self, call: Call, project: str, dataset: str, table: str) -> Answer:
+        self.catalog.table(project, dataset, table)
+        asked = call.json["permissions"]
+        return Answer(200, {"permissions": [p for p in asked if p not in self.withheld]})
+
     # Jobs
 
     @_route("POST", f"{_P}/jobs")

@@ -1,0 +1,303 @@
+"""BigQuery as a destination: what a load is, from parts on disk to the commit."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hauserpy.config import Settings
+from hauserpy.destinations import sql
+from hauserpy.destinations.bigquery import checks, plans, state
+from hauserpy.destinations.bigquery.client import Connection
+from hauserpy.destinations.bigquery.jobs import JobFailed, Jobs, OutcomeUnknown, labels
+from hauserpy.destinations.bigquery.script import (
+    HAUSER,
+    INSERTED,
+    LOADED,
+    MOVED,
+    STAGED,
+    Export,
+    Plan,
+    transaction,
+)
+from hauserpy.destinations.bigquery.staging import Staging, safe
+from hauserpy.destinations.bigquery.tables import Tables
+from hauserpy.errors import DestinationRefused, DestinationUnavailable, LedgerMoved
+from hauserpy.fields import Field
+from hauserpy.ledger import Ledger
+from hauserpy.model import (
+    Check,
+    Compression,
+    CustomVarsKind,
+    Layout,
+    LedgerEntry,
+    Part,
+    StageFormat,
+    TimeStyle,
+    rfc3339,
+)
+
+_log = logging.getLogger(__name__)
+
+PART_BYTES = 256 * 1024 * 1024
+"""Of gzip: a file may have 4 GB and is read by one worker, since gzip cannot be split (page
+"Loading JSON data"), so a large bundle is several files."""
+
+_ATTEMPTS = 8
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+class BigQuery:
+    """See `hauserpy.destinations.base.Destination`.
+
+    A load uploads its parts into a staging table of its own, and then runs one script on the
+    server: a transaction that locks, asserts that the ledger is what this client has seen, deletes
+    what is replaced, inserts the rows, and writes ledger and checkpoint. When the script's answer
+    is lost, its job is asked for by its id; when the job failed, for whatever reason, the ledger is
+    read before anything else is done. The ledger is read once a run, and again when an assertion
+    says that it has moved.
+    """
+
+    replaces_baseline = True
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._sleep = sleep
+        self._connection = Connection(settings, sleep=sleep)
+        self._jobs = Jobs(self._connection, clock=clock, sleep=sleep)
+        self._tables = Tables(self._connection, settings)
+        self._staging = Staging(
+            self._connection, self._jobs, self._tables, settings, clock=clock, sleep=sleep
+        )
+        self._export: Export | None = None
+        self._stored: sql.Stored | None = None
+        self._tried: set[str] = set()
+        self._strays_until: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        bq = self._settings.bigquery
+        return f"bigquery {bq.project}.{bq.dataset}.{bq.export_table}"
+
+    def prepare(self, fields: Sequence[Field]) -> Layout:
+        self._tables.ensure_state(self._define)
+        export = self._export = self._tables.ensure_export(fields)
+        self._staging.sweep()
+        ledger = self._trusted(self._read())
+        self._strays_until = None
+        if ledger.baseline() and ledger.checkpoint is not None:
+            self._strays_until = state.leftover_reach(
+                self._connection, self._tables.names, export, ledger.checkpoint
+            )
+        return Layout(
+            columns=export.columns,
+            format=StageFormat.JSONL,
+            compression=Compression.GZIP,
+            header=False,
+            time_style=TimeStyle.RFC3339,
+            custom_vars=CustomVarsKind.TYPED if export.json else CustomVarsKind.TEXT,
+            int64_as_text=True,
+            part_bytes=PART_BYTES,
+        )
+
+    def ledger(self) -> Ledger:
+        if self._export is not None:
+            return self._trusted(self._read())
+        return self._trusted(state.read_existing(self._connection, self._tables))
+
+    def load(
+        self,
+        entry: LedgerEntry,
+        parts: Sequence[Part],
+        *,
+        expected: frozenset[str],
+        checkpoint: datetime | None,
+    ) -> LedgerEntry:
+        export = self._export
+        if export is None:
+            raise RuntimeError("prepare() comes before load()")
+        if sum(part.records for part in parts) != entry.records:
+            raise DestinationRefused(
+                f"bundle {entry.bundle}: {entry.records} records were read and"
+                f" {sum(part.records for part in parts)} rows written; nothing was loaded.",
+                "Please report this as a bug.",
+            )
+        entry = replace(entry, loaded_at=self._clock(), files=())
+        stored = self._seen(entry.load)
+        if (already := _own(stored, entry.load)) is not None:
+            return already
+        plan = self._plan(stored, entry, expected, checkpoint)
+        self._warn_of_expiry(entry)
+        filled = [part for part in parts if part.records]
+        if not filled:
+            return self._commit(plan, entry, expected, checkpoint)
+        staging = self._staging.fill(entry, export.columns, filled)
+        try:
+            made = self._commit(replace(plan, staging=staging), entry, expected, checkpoint)
+        except OutcomeUnknown:
+            # The script may still be running on the server, and reading from it.
+            _log.warning("staging table %s is left to its expiration", staging)
+            raise
+        except Exception:
+            self._staging.drop(staging)
+            raise
+        self._staging.drop(staging)
+        return made
+
+    def advance(self, checkpoint: datetime, *, expected: frozenset[str]) -> None:
+        load = f"advance-{uuid.uuid4()}"
+        for attempt in range(_ATTEMPTS):
+            stored = self._stored if attempt == 0 and self._stored else self._read()
+            ledger = self._trusted(stored)
+            if ledger.checkpoint is not None and ledger.checkpoint >= checkpoint:
+                return
+            plan = self._fresh(stored, lambda s: plans.to_advance(
+                s, self._trusted(s), load, checkpoint, expected))  # fmt: skip
+            try:
+                self._run(plan, attempt, "")
+            except JobFailed as failed:
+                self._tolerate(failed, "the checkpoint", attempt)
+            else:
+                self._read()
+                return
+        raise self._exhausted("the checkpoint")
+
+    def checks(self) -> Iterator[Check]:
+        return checks.run(self._settings, self._connection, self._tables, self._staging.bucket)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _define(self, statement: str) -> None:
+        try:
+            self._jobs.query(f"hauserpy_define_{uuid.uuid4().hex}", statement, labels=labels())
+        except JobFailed as failed:
+            # Two first runs at once: the other one has made the table.
+            if failed.reason != "duplicate" and not failed.says("Already Exists"):
+                raise DestinationRefused(
+                    f"a table cannot be created: {failed}.",
+                    "Look at the roles that the README names.",
+                ) from failed
+
+    def _read(self) -> sql.Stored:
+        self._stored = state.read(self._connection, self._tables.names)
+        return self._stored
+
+    def _seen(self, load: str) -> sql.Stored:
+        """What was read last; read anew when this load was tried before, for it may be there."""
+        stored = self._stored
+        if stored is None or load in self._tried:
+            stored = self._read()
+        self._tried.add(load)
+        return stored
+
+    def _trusted(self, stored: sql.Stored) -> Ledger:
+        ledger = stored.ledger(self._tables.names.sync)
+        ledger.refuse_future(self._clock())
+        return ledger
+
+    def _plan(
+        self,
+        stored: sql.Stored,
+        entry: LedgerEntry,
+        expected: frozenset[str],
+        checkpoint: datetime | None,
+    ) -> Plan:
+        return self._fresh(stored, lambda s: plans.to_load(
+            s, self._trusted(s), entry, expected, checkpoint, self._strays_until))  # fmt: skip
+
+    def _fresh(self, stored: sql.Stored, plan: Callable[[sql.Stored], Plan]) -> Plan:
+        """A plan from what was read last; when that speaks against it, from what is there now."""
+        try:
+            return plan(stored)
+        except LedgerMoved:
+            return plan(self._read())
+
+    def _commit(
+        self,
+        plan: Plan,
+        entry: LedgerEntry,
+        expected: frozenset[str],
+        checkpoint: datetime | None,
+    ) -> LedgerEntry:
+        what = f"bundle {entry.bundle}"
+        staging = plan.staging
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._run(plan, attempt, entry.bundle)
+            except JobFailed as failed:
+                stored = self._read()
+                if (already := _own(stored, entry.load)) is not None:
+                    return already
+                if failed.says(STAGED) or failed.says(INSERTED):
+                    raise DestinationRefused(
+                        f"{what}: {entry.records} rows were staged, and BigQuery counts others;"
+                        " nothing was loaded.",
+                        "Run again; if it stays so, please report it with the bundle's id.",
+                    ) from failed
+                self._tolerate(failed, what, attempt)
+                plan = replace(
+                    self._plan(self._stored or stored, entry, expected, checkpoint),
+                    staging=staging,
+                )
+            else:
+                self._stored = plans.stored_after(self._stored or sql.Stored(), plan)
+                return entry
+        raise self._exhausted(what)
+
+    def _run(self, plan: Plan, attempt: int, bundle: str) -> None:
+        """One transaction, as one job. Its id carries the load and a token of this call, so that
+        a job of an earlier call is never mistaken for this one; that it does not load what that one
+        has loaded is asserted inside."""
+        made = transaction(self._tables.names, self._export, plan)
+        token = uuid.uuid4().hex[:8]
+        self._jobs.query(
+            f"hauserpy_{safe(plan.load)}_{token}_commit_{attempt}",
+            made.text,
+            made.parameters,
+            labels(bundle),
+        )
+
+    def _tolerate(self, failed: JobFailed, what: str, attempt: int) -> None:
+        """Returns, after a pause, when another attempt may go well."""
+        if failed.says(MOVED) or failed.says(LOADED) or failed.says(HAUSER):
+            return
+        if not failed.passing:
+            raise DestinationRefused(
+                f"{what}: BigQuery refuses the transaction: {failed}; nothing was written.",
+                f"Look at job {failed.job_id} in the Google console.",
+            ) from failed
+        _log.info("%s: %s; trying again", what, failed)
+        self._sleep(min(2.0**attempt * (0.5 + uuid.uuid4().int % 1000 / 1000),
+                        _LONGEST_PAUSE_SECONDS))  # fmt: skip
+
+    def _exhausted(self, what: str) -> DestinationUnavailable:
+        return DestinationUnavailable(
+            f"{what}: other transactions on {self._tables.names.lock} keep coming first.",
+            "Run again when fewer runs load into this table at once.",
+        )
+
+    def _warn_of_expiry(self, entry: LedgerEntry) -> None:
+        kept = self._settings.bigquery.partition_expiration
+        if kept and entry.window.stop < self._clock() - kept:
+            _log.warning(
+                "bundle %s ends at %s, which is longer ago than PartitionExpiration: BigQuery will"
+                " delete its rows soon",
+                entry.bundle,
+                rfc3339(entry.window.stop),
+            )
+
+
+def _own(stored: sql.Stored, load: str) -> LedgerEntry | None:
+    return next((e for e in stored.entries if e.load == load), None)
