@@ -111,6 +111,7 @@ def _shorten(custom: dict[str, Any], most_bytes: int, changes: Changes) -> bytes
     null; when the keys alone are too long, the last of them go."""
     texts = {key: dump(value) for key, value in custom.items()}
     excess = len(dump(custom)) - most_bytes
+    altered = set()
     for key in sorted(texts, key=lambda k: len(texts[k]), reverse=True):
         if excess <= 0:
             break
@@ -123,13 +124,13 @@ def _shorten(custom: dict[str, Any], most_bytes: int, changes: Changes) -> bytes
         if len(after) < len(before):
             texts[key] = after
             excess -= len(before) - len(after)
-            changes.count(ChangeKind.CUSTOM_VARS_CUT, CUSTOM_VARS)
-    items = [(dump(key), text) for key, text in texts.items()]
-    while items and excess > 0:
-        key_text, text = items.pop()
-        excess -= len(key_text) + len(text) + (2 if items else 1)
-        changes.count(ChangeKind.CUSTOM_VARS_CUT, CUSTOM_VARS)
-    return b"{%b}" % b",".join(b"%b:%b" % item for item in items)
+            altered.add(key)
+    while texts and excess > 0:
+        key, text = texts.popitem()
+        excess -= len(dump(key)) + len(text) + (2 if texts else 1)
+        altered.add(key)
+    changes.count(ChangeKind.CUSTOM_VARS_CUT, CUSTOM_VARS, len(altered))
+    return b"{%b}" % b",".join(b"%b:%b" % (dump(key), text) for key, text in texts.items())
 
 
 def _cut_json_string(text: str, most_bytes: int) -> bytes:
