@@ -38,11 +38,16 @@ class Unproved(Exception):
         super().__init__(offset)
 
 
-@dataclass(frozen=True, slots=True)
 class BigNumber:
-    """A number that no int64 and no double holds, as it is written: ``1e400``, 30 digits."""
+    """A number that no int64 and no double holds, as it is written: ``1e400``, 30 digits.
 
-    text: str
+    No dataclass, since orjson would write one as an object of its own accord.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
