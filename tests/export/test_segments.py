@@ -168,8 +168,8 @@ def test_every_retry_of_a_download_asks_for_a_fresh_location(time: FakeTime, fau
         with source_for(api.segments_url, time) as source:
             load(source, time)
         assert endpoints(api).count("create") == 1
-        downloads = [r.raw_target for r in api.requests_to("download")]
-        assert len(downloads) == len(set(downloads)) == endpoints(api).count("locate") == 2
+        # Not by the URLs: two that were signed within one second are the same.
+        assert endpoints(api)[-4:] == ["locate", "download"] * 2
 
 
 def test_an_expired_location_is_asked_for_anew(time: FakeTime) -> None:
