@@ -26,6 +26,7 @@ from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import stage
 from tests.standins.bigquery import BigQueryStandIn
 from tests.standins.bigquery.faults import Request
+from tests.standins.bigquery.fixtures import NOW
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -67,6 +68,7 @@ class World:
     server: BigQueryStandIn
     dataset: str
     folder: Path
+    clock: Callable[[], datetime] = lambda: NOW
     opened: list[BigQuery] = field(default_factory=list)
 
     def settings(self, gcs: dict[str, Any] | None = None, **bigquery: Any) -> Settings:
@@ -84,7 +86,7 @@ class World:
         )
 
     def destination(self, settings: Settings | None = None, **options: Any) -> BigQuery:
-        given = {"sleep": _yield_to_the_server, **options}
+        given = {"clock": self.clock, "sleep": _yield_to_the_server, **options}
         made = BigQuery(settings or self.settings(), **given)
         self.opened.append(made)
         return made
@@ -224,6 +226,3 @@ def bq(bigquery: BigQueryStandIn, dataset: str, tmp_path: Path) -> Iterator[Worl
     yield made
     for destination in made.opened:
         destination.close()
-
-
-Together = Callable[[list[Callable[[], object]]], list[object]]

@@ -74,6 +74,10 @@ MAKERS: dict[str, str] = {
     "local-csv-gzip": "tests.destinations.local_backing:csv_gzip",
     "local-jsonl": "tests.destinations.local_backing:jsonl",
     "local-parquet": "tests.destinations.local_backing:parquet",
+    "bigquery": "tests.destinations.bigquery_backing:direct",
+    "bigquery-bucket": "tests.destinations.bigquery_backing:bucket",
+    "bigquery-json": "tests.destinations.bigquery_backing:typed",
+    "bigquery-hausers-table": "tests.destinations.bigquery_backing:hausers_table",
 }
 """Name → ``module:function``, imported when it is used."""
 

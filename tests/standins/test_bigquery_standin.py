@@ -26,6 +26,7 @@ from google.cloud import bigquery as gbq
 from google.resumable_media.requests import ResumableUpload
 
 from tests.standins.bigquery import BigQueryStandIn
+from tests.standins.bigquery.fixtures import NOW
 
 ONLY_A = [gbq.SchemaField("a", "INT64")]
 
@@ -347,7 +348,7 @@ def test_required_can_be_relaxed(client: gbq.Client, table: Any) -> None:
 def test_a_table_is_gone_at_its_expiration(
     bigquery: BigQueryStandIn, client: gbq.Client, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = dt.datetime.now(dt.UTC)
+    now = NOW
     made = table(expires=now + dt.timedelta(hours=1))
     later = (now + dt.timedelta(hours=2)).timestamp()
     monkeypatch.setattr(bigquery.service.catalog, "clock", lambda: later)

@@ -112,9 +112,7 @@ class BigQuery:
         )
 
     def ledger(self) -> Ledger:
-        if self._export is not None:
-            return self._trusted(self._read())
-        return self._trusted(state.read_existing(self._connection, self._tables))
+        return self._trusted(self._read())
 
     def load(
         self,
@@ -124,19 +122,19 @@ class BigQuery:
         expected: frozenset[str],
         checkpoint: datetime | None,
     ) -> LedgerEntry:
-        export = self._export
-        if export is None:
-            raise RuntimeError("prepare() comes before load()")
-        if sum(part.records for part in parts) != entry.records:
+        counted = sum(part.records for part in parts)
+        if counted != entry.records:
             raise DestinationRefused(
-                f"bundle {entry.bundle}: {entry.records} records were read and"
-                f" {sum(part.records for part in parts)} rows written; nothing was loaded.",
+                f"bundle {entry.bundle}: {entry.records} records were read and {counted} rows"
+                " written; nothing was loaded.",
                 "Please report this as a bug.",
             )
         entry = replace(entry, loaded_at=self._clock(), files=())
         stored = self._seen(entry.load)
         if (already := _own(stored, entry.load)) is not None:
             return already
+        if (export := self._export) is None:
+            raise RuntimeError("prepare() comes before load()")
         plan = self._plan(stored, entry, expected, checkpoint)
         self._warn_of_expiry(entry)
         filled = [part for part in parts if part.records]
@@ -191,7 +189,10 @@ class BigQuery:
                 ) from failed
 
     def _read(self) -> sql.Stored:
-        self._stored = state.read(self._connection, self._tables.names)
+        if self._export is None:
+            self._stored = state.read_existing(self._connection, self._tables)
+        else:
+            self._stored = state.read(self._connection, self._tables.names)
         return self._stored
 
     def _seen(self, load: str) -> sql.Stored:
@@ -199,6 +200,7 @@ class BigQuery:
         stored = self._stored
         if stored is None or load in self._tried:
             stored = self._read()
+            self._trusted(stored)
         self._tried.add(load)
         return stored
 

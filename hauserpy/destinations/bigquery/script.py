@@ -16,7 +16,7 @@ from typing import Any
 
 from hauserpy.destinations import sql
 from hauserpy.fields import BUNDLE_START, EVENT_START
-from hauserpy.model import Column, FieldType, LedgerEntry, Window
+from hauserpy.model import ENTRY_VERSION, Column, FieldType, LedgerEntry, Window
 
 MOVED = "hauserpy: the ledger has moved"
 LOADED = "hauserpy: already loaded"
@@ -36,6 +36,12 @@ TYPES = {
 }
 
 _DAY = timedelta(days=1)
+
+_SENSELESS = (
+    "StartTime IS NULL OR StopTime IS NULL OR StopTime < StartTime OR Kind IS NULL OR LoadId IS NULL"
+    f" OR Version IS NULL OR Version > {ENTRY_VERSION}"
+)
+"""Rows of the ledger that we never write: then it is read again, and refused as unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,7 @@ def transaction(names: Names, export: Export | None, plan: Plan) -> Script:
     made.add(f"UPDATE {lock} SET LoadId = {load} WHERE TRUE")
     made.require(f"(SELECT COUNT(*) FROM {lock}) = 1", LOCK)
     made.require(f"(SELECT COUNT(*) FROM {ledger} WHERE LoadId = {load}) = 0", LOADED)
+    made.require(f"(SELECT COUNT(*) FROM {ledger} WHERE {_SENSELESS}) = 0", MOVED)
     _require_seen(made, names, plan)
     _require_no_hauser(made, names, plan)
     if export is not None:

@@ -16,8 +16,7 @@ What it does not model: cost and bytes, slots, quotas of rate, the query cache, 
 blocks, variables, loops and exception handlers of scripts, sessions and temporary tables; views,
 nested and repeated columns, NUMERIC, DATETIME, TIME, BYTES; streaming and the Storage Write API;
 copy and extract jobs, INFORMATION_SCHEMA, row and column security; clustering and the deletion of
-expired partitions; most of GoogleSQL's functions, and the wording of its errors. The types of query
-parameters are taken from their values. Parameters inside ``TIMESTAMP(…)`` lose an offset. A
+expired partitions; most of GoogleSQL's functions, and the wording of its errors. A
 snapshot is taken at BEGIN, where BigQuery does not say when it takes its own.
 """
 

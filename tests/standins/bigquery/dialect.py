@@ -14,7 +14,7 @@ from sqlglot.tokens import TokenType
 
 from tests.standins.bigquery.catalog import PARTITION_TIME, Table
 from tests.standins.bigquery.errors import Refused
-from tests.standins.bigquery.types import parse_timestamp
+from tests.standins.bigquery.types import Parameter, parse_timestamp
 
 Resolve = Callable[[str, str, str], Table]
 
@@ -74,7 +74,7 @@ class Translator:
     def __init__(
         self,
         resolve: Resolve,
-        parameters: Mapping[str, Any],
+        parameters: Mapping[str, Parameter],
         defaults: tuple[str, str | None],
         now: dt.datetime,
     ) -> None:
@@ -170,10 +170,9 @@ class Translator:
                 return node
             if node.name not in self._parameters:
                 raise Refused("invalidQuery", f"Query parameter '{node.name}' not found")
-            value = used[node.name] = self._parameters[node.name]
-            if isinstance(value, dt.datetime):
-                return exp.cast(node, "TIMESTAMP", dialect="duckdb")
-            return node
+            given = self._parameters[node.name]
+            used[node.name] = given.value
+            return exp.cast(node, given.type, dialect="duckdb")
         if isinstance(node, exp.CurrentTimestamp):
             return exp.cast(exp.Literal.string(str(self._now)), "TIMESTAMP", dialect="duckdb")
         if isinstance(node, exp.Cast) and node.to.is_type(exp.DataType.Type.TIMESTAMPTZ):

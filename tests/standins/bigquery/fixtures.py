@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.standins.bigquery import BigQueryStandIn
+
+NOW = datetime(2026, 11, 23, 12, 30, 15, 250000, tzinfo=UTC)
+"""What the server's clock says, which is what the destinations' clocks say in tests."""
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def bigquery_server() -> Iterator[BigQueryStandIn]:
-    with BigQueryStandIn() as server:
+    with BigQueryStandIn(clock=NOW.timestamp) as server:
         yield server
 
 

@@ -16,7 +16,7 @@ from tests.standins.bigquery.dialect import Statement, Translator, parse, split
 from tests.standins.bigquery.errors import Refused, not_found
 from tests.standins.bigquery.isolation import Isolation, Transaction, aborted
 from tests.standins.bigquery.loads import Loader, too_many_partitions
-from tests.standins.bigquery.types import of_duck
+from tests.standins.bigquery.types import Parameter, of_duck
 
 Allow = Callable[[str, Table], None]
 """Raises accessDenied when a permission (``bigquery.tables.getData``) is withheld."""
@@ -45,7 +45,7 @@ class Scripts:
         self,
         text: str,
         *,
-        parameters: Mapping[str, Any],
+        parameters: Mapping[str, Parameter],
         project: str,
         dataset: str | None,
         location: str,
@@ -81,7 +81,7 @@ class _Run:
     def __init__(
         self,
         scripts: Scripts,
-        parameters: Mapping[str, Any],
+        parameters: Mapping[str, Parameter],
         project: str,
         dataset: str | None,
         location: str,

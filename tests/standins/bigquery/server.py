@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -104,13 +106,14 @@ class BigQueryStandIn:
     """A running stand-in on a loopback port of its own; a context manager.
 
     ``url`` is what ``[bigquery] Endpoint`` takes (and ``[gcs] Endpoint``). What tests use: `dataset`
-    to begin with, `faults` and `gates` to disturb, `rows` to look, `withhold` for permissions.
+    to begin with, `faults` and `gates` to disturb, `sql` to look, `withhold` for permissions.
+    ``clock`` gives seconds since the epoch.
     """
 
     PROJECT = "stand-in"
 
-    def __init__(self, port: int = 0) -> None:
-        self.service = Service()
+    def __init__(self, port: int = 0, clock: Callable[[], float] = time.time) -> None:
+        self.service = Service(clock)
         self.faults = Faults()
         self._server = _Server(port, self.service, self.faults)
         self._thread = threading.Thread(

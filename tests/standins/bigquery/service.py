@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,8 +63,8 @@ _P = "/bigquery/v2/projects/<project>"
 
 
 class Service:
-    def __init__(self) -> None:
-        self.catalog = Catalog()
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.catalog = Catalog(clock)
         self.isolation = Isolation(self.catalog)
         self.loader = Loader(self.catalog, self.isolation)
         self.scripts = Scripts(self.catalog, self.isolation, self.loader)

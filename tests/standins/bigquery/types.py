@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import math
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from tests.standins.bigquery.errors import Refused
@@ -178,9 +179,21 @@ def to_cell(value: Any) -> Any:
     return str(value)
 
 
-def parameter(given: dict[str, Any]) -> Any:
-    """The value of a query parameter (``queryParameters[]``), typed as it says."""
-    return _typed(given["parameterType"], given.get("parameterValue") or {})
+@dataclass(frozen=True)
+class Parameter:
+    """A query parameter: its value, and its type in DuckDB's words."""
+
+    value: Any
+    type: str
+
+
+def parameter(given: dict[str, Any]) -> Parameter:
+    """One of ``queryParameters[]``, typed as it says."""
+    kind = given["parameterType"]
+    value = _typed(kind, given.get("parameterValue") or {})
+    if kind["type"] == "ARRAY":
+        return Parameter(value, duck_type(canonical(kind["arrayType"]["type"])) + "[]")
+    return Parameter(value, duck_type(canonical(kind["type"])))
 
 
 def _typed(kind: dict[str, Any], value: dict[str, Any]) -> Any:
