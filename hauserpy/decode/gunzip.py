@@ -17,6 +17,8 @@ _Broken: Any = isal_zlib.error
 GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WRAPPED = 31
 """zlib's wbits for a gzip header and trailer that the decompressor checks itself."""
+_HEADER_CRC, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16
+_MOST_HEADER = 1 << 17
 _MOST_OUT = 1 << 20
 """Text comes out in pieces of at most so many bytes, whatever a hostile member expands to."""
 
@@ -45,6 +47,7 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     consumed = 0
+    data = _with_header(data, chunks, consumed)
     member = isal_zlib.decompressobj(_GZIP_WRAPPED)
     while True:
         before = len(data)
@@ -72,6 +75,7 @@ def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
                 raise CorruptBundle(
                     "bytes follow the end of the gzip", offset=consumed, compressed=True
                 )
+            data = _with_header(data, chunks, consumed)
             member = isal_zlib.decompressobj(_GZIP_WRAPPED)
             continue
         data = member.unconsumed_tail
@@ -83,6 +87,35 @@ def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
                 raise CorruptBundle(
                     "the gzip is cut short", offset=consumed, compressed=True
                 ) from None
+
+
+def _with_header(data: bytes, chunks: Iterator[bytes], offset: int) -> bytes:
+    """``data`` with as much more as completes its member's header, which isal reads wrongly when
+    one with optional fields comes in two pieces."""
+    while not _has_header(data):
+        if len(data) > _MOST_HEADER:
+            raise CorruptBundle("the gzip's header has no end", offset=offset, compressed=True)
+        try:
+            data += next(chunks)
+        except StopIteration:
+            break
+    return data
+
+
+def _has_header(data: bytes) -> bool:
+    """Whether the header at the start of ``data`` (RFC 1952, 2.3) is whole."""
+    end = 10
+    if len(data) < end:
+        return False
+    flags = data[3]
+    if flags & _EXTRA:
+        end += 2 + int.from_bytes(data[end : end + 2], "little")
+    for field in (_NAME, _COMMENT):
+        if flags & field:
+            end = data.find(b"\0", end) + 1
+            if not end:
+                return False
+    return len(data) >= end + (2 if flags & _HEADER_CRC else 0)
 
 
 def _reason(error: Exception) -> str:

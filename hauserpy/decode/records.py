@@ -57,6 +57,13 @@ class Records:
 
     values: list[dict[str, Any]]
     plain: bool
+    text: bytes = b""
+    """The batch, where it is plain."""
+
+    def again(self) -> list[dict[str, Any]]:
+        """The objects once more, parsed anew: for who has taken ``values`` apart. Plain only."""
+        made: list[dict[str, Any]] = orjson.loads(b"[%b]" % self.text)
+        return made
 
 
 def parse(batch: Batch, *, most_bytes: int) -> Records:
@@ -76,7 +83,7 @@ def parse(batch: Batch, *, most_bytes: int) -> Records:
         return _parse_exactly(batch, most_bytes)
     if set(map(type, values)) != {dict}:
         return _parse_exactly(batch, most_bytes)
-    return Records(values, plain=rb"\u0000" not in text)
+    return Records(values, plain=rb"\u0000" not in text, text=text)
 
 
 def pieces(batch: Batch, *, most_bytes: int) -> list[tuple[bytes, dict[str, Any]]]:
