@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import threading
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
 import pytest
 
 from hauserpy.config import Provider, RedshiftSettings, S3Settings, Settings
@@ -179,6 +181,9 @@ def expected_texts(*numbers: int, count: int = 3, tag: str = "") -> list[str]:
     return sorted(f"{number}/{n}{tag}" for number in numbers for n in range(count))
 
 
+_read_once = functools.cache(botocore.loaders.JSONFileLoader().load_file)
+
+
 @pytest.fixture
 def world(
     redshift: Callable[..., RedshiftStandin],
@@ -192,6 +197,10 @@ def world(
         monkeypatch.delenv(key, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    # Each destination makes a session of its own, which would read megabytes of botocore's JSON.
+    monkeypatch.setattr(
+        botocore.loaders.JSONFileLoader, "load_file", lambda _, file_path: _read_once(file_path)
+    )
     made = World(redshift(), s3_standin, s3_standin.bucket(), tmp_path)
     yield made
     for destination in made.opened:

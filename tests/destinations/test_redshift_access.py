@@ -151,19 +151,10 @@ def test_what_may_not_be_created_is_exit_5(
     assert raised.value.exit_code == 5 and "Grant" in raised.value.instruction
 
 
-@pytest.mark.parametrize(
-    ("s3", "error", "told"),
-    [
-        ({"bucket": "no-such-bucket-here"}, ConfigError, "NoSuchBucket"),
-        ({"endpoint": "http://127.0.0.1:9"}, DestinationUnavailable, "network"),
-    ],
-)
-def test_a_bucket_that_cannot_be_written_stops_before_redshift(
-    world: World, s3: dict[str, Any], error: type[HauserpyError], told: str
-) -> None:
-    destination, layout = world.ready(world.settings(s3))
+def test_a_bucket_that_is_not_there_stops_before_redshift(world: World) -> None:
+    destination, layout = world.ready(world.settings({"bucket": "no-such-bucket-here"}))
     world.standin.log.clear()
-    with pytest.raises(error, match=told):
+    with pytest.raises(ConfigError, match="NoSuchBucket"):
         world.load(destination, layout, 0)
     assert "BEGIN" not in world.standin.log
 

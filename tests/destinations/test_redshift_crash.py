@@ -42,6 +42,12 @@ STATEMENTS = [
     ("COMMIT", "before"),
     ("COMMIT", "after"),
 ]
+KILLED = [s for s in STATEMENTS if s[0] in ("LOCK", "COPY", "COMMIT")] + [
+    ("INSERT INTO .*fssync_ledger", "after"),
+    (r"PUT \S+part-0001", "before"),
+    (r"PUT \S+manifest", "after"),
+    (r"POST \S+\?delete", "before"),
+]
 REQUESTS = [
     (r"PUT \S+part-0001", "before"),
     (r"PUT \S+part-0001", "after"),
@@ -84,7 +90,7 @@ def test_a_dropped_upload_is_taken_up_again(
     assert world.objects() == []
 
 
-@pytest.mark.parametrize(("pattern", "when"), [*STATEMENTS, *REQUESTS])
+@pytest.mark.parametrize(("pattern", "when"), KILLED)
 def test_after_a_kill_9_a_rerun_loads_it_once(
     world: World, tap: Tap, pattern: str, when: Any, killed_at: Callable[..., None]
 ) -> None:

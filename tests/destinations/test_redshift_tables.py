@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from hauserpy.config import RedshiftSettings, Settings
+from hauserpy.destinations.redshift import Redshift
 from hauserpy.errors import ConfigError, DestinationRefused, HauserHasRun, LedgerMoved
 from hauserpy.fields import catalogue
 from hauserpy.ledger import BASELINE_LOAD, steps_for
@@ -334,10 +336,9 @@ def test_the_search_path_leads_to_the_schema(world: World) -> None:
 
 @pytest.mark.parametrize("key", ["export_table", "sync_table", "database_schema"])
 @pytest.mark.parametrize("name", ["x; drop table y", 'x"y', "", "1x", "x" * 128, "a.b", "x\0"])
-def test_hostile_names_are_refused(world: World, key: str, name: str) -> None:
+def test_hostile_names_are_refused(key: str, name: str) -> None:
     with pytest.raises(ConfigError):
-        world.destination(world.settings(**{key: name}))
-    assert world.standin.log == []
+        Redshift(Settings(redshift=RedshiftSettings(**{key: name})))
 
 
 def test_a_view_is_not_written_to(world: World) -> None:

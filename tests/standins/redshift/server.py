@@ -56,6 +56,7 @@ class RedshiftStandin:
         for user in self.users:
             postgres.user(user)
         self.sql(f'ALTER SCHEMA public OWNER TO "{next(iter(self.users))}"')
+        self._as_new = sys_views
         if not sys_views:
             # A cluster from before the SYS monitoring views.
             self.sql("SET allow_system_table_mods = on; DROP VIEW pg_catalog.sys_load_error_detail")
@@ -85,6 +86,8 @@ class RedshiftStandin:
         for thread in self._threads:
             thread.join(10)
         self._admin.close()
+        if self._as_new:
+            self.postgres.give_back(self.database)
 
     def hang_up(self) -> None:
         """Close every client's connection, as a restart of the cluster does."""
