@@ -74,9 +74,14 @@ MAKERS: dict[str, str] = {
     "local-csv-gzip": "tests.destinations.local_backing:csv_gzip",
     "local-jsonl": "tests.destinations.local_backing:jsonl",
     "local-parquet": "tests.destinations.local_backing:parquet",
+    "s3": "tests.destinations.object_backing:s3",
+    "s3-path-prefix": "tests.destinations.object_backing:s3_path",
+    "gcs": "tests.destinations.object_backing:gcs",
+    "gcs-path-prefix": "tests.destinations.object_backing:gcs_path",
+    "redshift": "tests.destinations.redshift_backing:snapshot",
+    "redshift-serializable": "tests.destinations.redshift_backing:serializable",
+    "redshift-super": "tests.destinations.redshift_backing:typed",
     "bigquery": "tests.destinations.bigquery_backing:direct",
-    "bigquery-bucket": "tests.destinations.bigquery_backing:bucket",
-    "bigquery-json": "tests.destinations.bigquery_backing:typed",
     "bigquery-hausers-table": "tests.destinations.bigquery_backing:hausers_table",
 }
 """Name → ``module:function``, imported when it is used."""

@@ -1,0 +1,36 @@
+"""Names of data objects, and what their endings tell readers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+_TYPES = {
+    ".csv": "text/csv",
+    ".jsonl": "application/jsonl",
+    ".parquet": "application/vnd.apache.parquet",
+    ".json": "application/json",
+    ".gz": "application/gzip",
+}
+
+
+def content_type(name: str) -> str:
+    """By the last extension. A gzip file is one, and not an encoding of its content: stores would
+    gunzip it for some readers (Cloud Storage, "Transcoding of gzip-compressed files")."""
+    _, dot, ending = name.rpartition(".")
+    return _TYPES.get(dot + ending, "text/plain")
+
+
+def with_load(plain: str, prefix: str, load: str) -> str:
+    """``<prefix><start>-<load>.csv`` for ``<prefix><start>.csv``: the name of a later load."""
+    tail = plain.removeprefix(prefix)
+    return prefix + re.sub(r"^[0-9-]+(?:\.[0-9]{6})?", lambda m: f"{m[0]}-{load}", tail)
+
+
+def shared_prefix(names: Collection[str]) -> str:
+    """The longest text with which all of ``names`` begin."""
+    first, last = min(names), max(names)
+    for n, (one, other) in enumerate(zip(first, last, strict=False)):
+        if one != other:
+            return first[:n]
+    return first
