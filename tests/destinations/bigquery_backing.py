@@ -1,4 +1,4 @@
-"""BigQuery under contract: the stand-in, direct and through a bucket, with CustomVars as JSON."""
+"""BigQuery under contract: with tables of our own, and with hauser's through a bucket."""
 
 from __future__ import annotations
 
@@ -119,19 +119,8 @@ def direct(request: pytest.FixtureRequest, folder: Path) -> BigQueryBacking:
     return BigQueryBacking(request.getfixturevalue("bq"))
 
 
-def bucket(request: pytest.FixtureRequest, folder: Path) -> BigQueryBacking:
-    world: World = request.getfixturevalue("bq")
-    name = f"bucket-{world.dataset}"
-    world.server.service.objects.create_bucket(name)
-    return BigQueryBacking(world, gcs={"bucket": f"{name}/in here"})
-
-
-def typed(request: pytest.FixtureRequest, folder: Path) -> BigQueryBacking:
-    return BigQueryBacking(request.getfixturevalue("bq"), custom_vars_type="json")
-
-
 def hausers_table(request: pytest.FixtureRequest, folder: Path) -> BigQueryBacking:
-    """The table that the Go hauser made: by ingestion time, with REQUIRED columns."""
+    """What the Go hauser leaves: a table by ingestion time with REQUIRED columns, and a bucket."""
     world: World = request.getfixturevalue("bq")
     world.hauser_table()
-    return BigQueryBacking(world)
+    return BigQueryBacking(world, gcs={"bucket": f"{world.bucket()}/in here"})

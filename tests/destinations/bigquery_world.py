@@ -153,6 +153,15 @@ class World:
             checkpoint=where.stop if kind is EntryKind.SYNC else None,
         )
 
+    def bucket(self) -> str:
+        """A bucket of this test's own."""
+        name = f"bucket-{self.dataset}"
+        self.server.service.objects.create_bucket(name)
+        return name
+
+    def objects(self) -> list[str]:
+        return self.server.service.objects.names(f"bucket-{self.dataset}")
+
     def sql(self, text: str) -> list[tuple[Any, ...]]:
         return self.server.sql(text, self.dataset)
 
@@ -165,6 +174,12 @@ class World:
 
     def ledger(self) -> Ledger:
         return self.destination().ledger()
+
+    def scripts(self) -> list[str]:
+        """The transactions that were run on this dataset, in order."""
+        queries = [j.configuration.get("query", {}) for j in self.server.service.jobs.all]
+        texts = [q.get("query", "") for q in queries]
+        return [t for t in texts if t.startswith("BEGIN") and f".{self.dataset}." in t]
 
     def leftovers(self) -> list[str]:
         return [n for n in self.server.tables(self.dataset) if n.startswith("hauserpy_")]

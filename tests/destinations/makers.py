@@ -80,7 +80,6 @@ MAKERS: dict[str, str] = {
     "gcs-path-prefix": "tests.destinations.object_backing:gcs_path",
     "redshift": "tests.destinations.redshift_backing:snapshot",
     "redshift-serializable": "tests.destinations.redshift_backing:serializable",
-    "redshift-super": "tests.destinations.redshift_backing:typed",
     "bigquery": "tests.destinations.bigquery_backing:direct",
     "bigquery-hausers-table": "tests.destinations.bigquery_backing:hausers_table",
 }

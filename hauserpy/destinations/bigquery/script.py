@@ -9,12 +9,14 @@ not allowed inside: the staging table is made before, and dropped after.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hauserpy.destinations import sql
+from hauserpy.errors import ConfigError
 from hauserpy.fields import BUNDLE_START, EVENT_START
 from hauserpy.model import ENTRY_VERSION, Column, FieldType, LedgerEntry, Window
 
@@ -35,6 +37,7 @@ TYPES = {
     FieldType.WINDOW_START: "TIMESTAMP",
 }
 
+_TABLE_NAME = re.compile(r"[\w-]{1,1000}")
 _DAY = timedelta(days=1)
 
 _SENSELESS = (
@@ -65,6 +68,20 @@ class Names:
 
     @classmethod
     def of(cls, dataset: str, export: str, sync_table: str) -> Names:
+        """Raises ConfigError for names that no table can have (page "Creating and using tables"),
+        or when two tables would have one name."""
+        for key, name in (("ExportTable", export), ("SyncTable", sync_table)):
+            if not _TABLE_NAME.fullmatch(name):
+                raise ConfigError(
+                    f"{key} {name!r} in [bigquery] is not a name for a table.",
+                    "Use letters, digits, _ and -.",
+                )
+        if export in (sync_table, sql.ledger_table(sync_table), sql.lock_table(sync_table)):
+            raise ConfigError(
+                f"ExportTable {export!r} in [bigquery] is also the name of a table of SyncTable"
+                f" {sync_table!r}.",
+                "Choose another name for one of them.",
+            )
         return cls(
             f"{dataset}.{export}",
             f"{dataset}.{sync_table}",

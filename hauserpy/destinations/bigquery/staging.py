@@ -27,7 +27,7 @@ KEPT = timedelta(hours=48)
 
 PREFIX = "hauserpy_staging_"
 
-_MULTIPART_BELOW = 10 * 1024 * 1024
+_MULTIPART_BELOW = 5 * 1024 * 1024
 """Google's client sends what is smaller in one request, without chunks to resume."""
 
 _UPLOAD_TIMEOUT_SECONDS = (10.0, 600.0)
