@@ -1,4 +1,4 @@
-"""Redshift under contract: the stand-in, in its isolation levels and with CustomVars as SUPER."""
+"""Redshift under contract: the stand-in, in both of its isolation levels."""
 
 from __future__ import annotations
 
@@ -106,7 +106,3 @@ def serializable(request: pytest.FixtureRequest, folder: Path) -> RedshiftBackin
     world: World = request.getfixturevalue("world")
     world.standin = request.getfixturevalue("redshift")(isolation="serializable")
     return RedshiftBacking(world)
-
-
-def typed(request: pytest.FixtureRequest, folder: Path) -> RedshiftBacking:
-    return RedshiftBacking(request.getfixturevalue("world"), custom_vars_type="super")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.loaders
+import psycopg2
 import pytest
 
 from hauserpy.config import Provider, RedshiftSettings, S3Settings, Settings
@@ -166,6 +167,23 @@ class World:
     def texts(self, table: str = "fsexport") -> list[str]:
         """EventTargetText of all rows, sorted: which rows are there, and how often."""
         return sorted(r[0] for r in self.standin.sql(f"SELECT eventtargettext FROM {table}"))
+
+    def as_user(self, query: str) -> list[tuple[Any, ...]]:
+        """What the user of the tables gets, by Redshift's rules."""
+        connection = psycopg2.connect(
+            host=self.standin.host,
+            port=self.standin.port,
+            dbname=self.standin.database,
+            user="hauser",
+            password=PASSWORD,
+            sslmode="disable",
+        )
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(query)
+                return list(cursor.fetchall())
+        finally:
+            connection.close()
 
     def sync_rows(self) -> list[tuple[Any, ...]]:
         return self.standin.sql("SELECT id, bundleendtime FROM fssync ORDER BY bundleendtime")

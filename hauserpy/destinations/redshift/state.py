@@ -69,9 +69,9 @@ def write(
     come = [e for e in after.entries if e not in before.entries]
     if gone:
         # Windows are disjoint, so that a start names one entry.
-        marks = ", ".join(["%s"] * len(gone))
+        starts = ", ".join(["%s"] * len(gone))
         link.execute(
-            f"DELETE FROM {place.ledger} WHERE kind <> '{_CHECKPOINT}' AND starttime IN ({marks})",
+            f"DELETE FROM {place.ledger} WHERE kind <> '{_CHECKPOINT}' AND starttime IN ({starts})",
             [_naive(e.window.start) for e in gone],
         )
     rows = [_values(e) for e in come]
@@ -84,12 +84,10 @@ def write(
                 f"INSERT INTO {place.sync} (id, processed, bundleendtime) VALUES (%s, %s, %s)",
                 (sync_id, _naive(now.replace(microsecond=0)), _naive(after.checkpoint)),
             )
-    if rows:
-        one = f"({', '.join(['%s'] * len(_COLUMNS))})"
-        link.execute(
-            f"INSERT INTO {place.ledger} ({_LISTED}) VALUES {', '.join([one] * len(rows))}",
-            [value for row in rows for value in row],
-        )
+    # One statement a row: in a list of VALUES a column that begins with NULLs would be text.
+    marks = ", ".join(["%s"] * len(_COLUMNS))
+    for row in rows:
+        link.execute(f"INSERT INTO {place.ledger} ({_LISTED}) VALUES ({marks})", row)
 
 
 def _values(entry: LedgerEntry) -> list[object]:
