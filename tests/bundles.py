@@ -22,6 +22,7 @@ from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import empty_folder, stage
+from hauserpy.transform import Rows
 
 WINDOW = Window(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
 MOST_RECORD_BYTES = 1 << 24
@@ -66,6 +67,16 @@ def staged(
         return Output(made, [part.path.read_bytes() for part in made.parts])
 
 
+def by_row(made: Rows) -> list[tuple[Any, ...]]:
+    """The rows of columns, CustomVars as text."""
+    rows = [
+        tuple(v.decode() if isinstance(v, bytes) else v for v in row)
+        for row in zip(*made.columns, strict=True)
+    ]
+    assert len(rows) == made.count
+    return rows
+
+
 def here() -> Pool:
     """A pool that does everything in this process."""
     return Pool(1, inline=1 << 60)
@@ -100,7 +111,7 @@ _NUMBERS = (
     "1.7976931348623157e308", "1.7976931348623159e308", "5e-324", "2.4703282292062328e-324",
     "2147483647", "2147483648", "-2147483648", "-2147483649", "2147483647.0",
     "9007199254740993", "9007199254740993.0", "9223372036854775807", "9223372036854775808",
-    "9223372036854775807.0", "-9223372036854775808", "-9223372036854775809", "-9.223372036854775808e18",
+    "9223372036854775807.0", "9223372036854775809", "9999999999999999999", "-9223372036854775808", "-9223372036854775809", "-9.223372036854775808e18",
     "18446744073709551615", "18446744073709551616", "18446744073709551616.0", "9" * 400, "-" + "7" * 420,
     "0." + "3" * 40, "1" * 25 + ".5", "123456789e-9",
 )  # fmt: skip

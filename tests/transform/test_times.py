@@ -1,0 +1,121 @@
+"""Instants are read by rule 4 to the letter, and written in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hauserpy.decode.records import Records
+from hauserpy.model import Column, FieldType, Layout, TimeStyle
+from hauserpy.transform import Transformer, times
+from tests import reference
+from tests.bundles import TIMES, WINDOW, by_row
+
+_COLUMNS = (
+    Column("EventStart", "EventStart", FieldType.TIME),
+    Column("CustomVars", "CustomVars", FieldType.CUSTOM_VARS),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("2026-11-23T04:05:06Z", "2026-11-23T04:05:06Z"),
+        ("2026-11-23t04:05:06z", "2026-11-23T04:05:06Z"),
+        ("2026-11-23 04:05:06", "2026-11-23T04:05:06Z"),
+        ("2026-11-23T04:05:06.25Z", "2026-11-23T04:05:06.25Z"),
+        ("2026-11-23T04:05:06.250Z", "2026-11-23T04:05:06.25Z"),
+        ("2026-11-23T04:05:06.000Z", "2026-11-23T04:05:06Z"),
+        ("2026-11-23T04:05:06.123456000Z", "2026-11-23T04:05:06.123456Z"),
+        ("2026-11-23T04:05:06+05:30", "2026-11-22T22:35:06Z"),
+        ("2026-11-23T04:05:06-0800", "2026-11-23T12:05:06Z"),
+        ("2026-11-23T04:05:06+0000", "2026-11-23T04:05:06Z"),
+        ("2026-12-31T23:59:59.9-00:01", "2027-01-01T00:00:59.9Z"),
+        ("2024-02-29T00:00:00Z", "2024-02-29T00:00:00Z"),
+        ("0002-01-01T00:00:00Z", "0002-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
+        ("1969-12-31T23:59:59Z", "1969-12-31T23:59:59Z"),
+    ],
+)
+def test_good_forms(text: str, written: str) -> None:
+    moment, cut = times.read(text)
+    assert not cut
+    assert times.write(moment, TimeStyle.RFC3339) == written
+    sql = written.replace("T", " ").removesuffix("Z")
+    assert times.write(moment, TimeStyle.SQL) == sql
+    assert times.reread(written) == times.reread(sql) == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-23", "2026-11-23T04:05", "2026-11-23T24:00:00Z", "2026-11-23T23:59:60Z",
+        "2026-02-30T00:00:00Z", "2025-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00Z",
+        "0001-12-31T23:59:59-05:00", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-00:01",
+        "0001-01-01T00:00:00+01:00", "0002-01-01T00:00:00+01:00", "2026-11-23T04:05:06.Z",
+        "2026-11-23T04:05:06,5Z", "2026-11-23T04:05:06 Z", " 2026-11-23T04:05:06Z", "2026-11-23T04:05:06Z\n",
+        "2026-11-23T04:05:06+05", "2026-11-23T04:05:06+5:30", "2026-11-23T04:05:06+24:00",
+        "2026-11-23T04:05:06+05:60", "2026-11-23T04:05:06UTC", "20261123T040506Z", "2026-11-23_04:05:06Z",
+        "२०२६-11-23T04:05:06Z", "2026-11-23T04:05:06+०५:30", "1606000000", "now", "", " ", "-2026-11-23T04:05:06Z",
+    ],
+)  # fmt: skip
+def test_what_does_not_fit(text: str) -> None:
+    with pytest.raises(times.Unfit):
+        times.read(text)
+
+
+@pytest.mark.parametrize("digits", range(13))
+def test_digits_past_the_microsecond_are_cut_and_told(digits: int) -> None:
+    moment, cut = times.read("2026-11-23T04:05:06" + ("." + "9" * digits if digits else "") + "Z")
+    assert moment.microsecond == int(("9" * digits)[:6].ljust(6, "0"))
+    assert cut is (digits > 6)
+    zeros, cut = times.read("2026-11-23T04:05:06.25" + "0" * digits + "Z")
+    assert zeros.microsecond == 250_000
+    assert not cut
+
+
+@given(TIMES)
+def test_instants_are_those_of_the_reference(text: str) -> None:
+    try:
+        wanted = reference.instant(text)
+    except reference.Unfit:
+        with pytest.raises(times.Unfit):
+            times.read(text)
+        return
+    assert times.read(text) == wanted
+    for style in TimeStyle:
+        written = times.write(wanted[0], style)
+        assert written == reference.written_time(wanted[0], style)
+        assert times.reread(written) == wanted[0]
+
+
+@given(st.lists(TIMES, min_size=1, max_size=30), st.sampled_from(TimeStyle))
+def test_what_was_read_before_changes_nothing(texts: list[str], style: TimeStyle) -> None:
+    """Times are remembered in halves; any halves in any order must give what each gives alone."""
+    layout = Layout(_COLUMNS, time_style=style)
+    records = [{"EventStart": text} for text in texts]
+    made = Transformer(layout, WINDOW).rows(Records(records, plain=True))
+    wanted = [reference.row(record, layout, WINDOW) for record in records]
+    for row, want in zip(by_row(made), wanted, strict=True):
+        moment = want.event_start
+        assert row[0] == (None if moment is None else reference.written_time(moment, style))
+        assert row[1] == reference.write(want.values["CustomVars"])
+    starts = [want.event_start for want in wanted if want.event_start is not None]
+    assert (made.first_event, made.last_event) == (
+        min(starts, default=None),
+        max(starts, default=None),
+    )
+
+
+@given(
+    st.lists(
+        st.datetimes(datetime(2, 1, 2), datetime(9998, 1, 1), timezones=st.just(UTC)), min_size=2
+    )
+)
+def test_written_instants_sort_in_time(moments: list[datetime]) -> None:
+    for style in TimeStyle:
+        written = sorted((times.write(m, style) for m in moments), key=times.sortable)
+        assert [times.reread(text) for text in written] == sorted(moments)
