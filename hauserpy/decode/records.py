@@ -23,10 +23,10 @@ from hauserpy.errors import CorruptBundle
 MOST_DEPTH = 256
 """How deep a record may be nested, itself included (design 3.6)."""
 
-_INT64_MAX = b"9223372036854775807"
 _SPACE = " \t\n\r"
 _DIGITS = bytes(0x30 if 0x30 <= c <= 0x39 else 0x20 for c in range(256))
-_RUN = b"0" * len(_INT64_MAX)
+_RUN = b"0" * 20
+_NEGATIVE = re.compile(rb"-9[0-9]{18}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -57,13 +57,6 @@ class Records:
 
     values: list[dict[str, Any]]
     plain: bool
-    text: bytes = b""
-    """The batch, where it is plain."""
-
-    def again(self) -> list[dict[str, Any]]:
-        """The objects once more, parsed anew: for who has taken ``values`` apart. Plain only."""
-        made: list[dict[str, Any]] = orjson.loads(b"[%b]" % self.text)
-        return made
 
 
 def parse(batch: Batch, *, most_bytes: int) -> Records:
@@ -83,7 +76,7 @@ def parse(batch: Batch, *, most_bytes: int) -> Records:
         return _parse_exactly(batch, most_bytes)
     if set(map(type, values)) != {dict}:
         return _parse_exactly(batch, most_bytes)
-    return Records(values, plain=rb"\u0000" not in text, text=text)
+    return Records(values, plain=rb"\u0000" not in text)
 
 
 def pieces(batch: Batch, *, most_bytes: int) -> list[tuple[bytes, dict[str, Any]]]:
@@ -114,20 +107,18 @@ def too_deep(value: Any, level: int = 1) -> bool:
 
 
 def _has_wide_integer(text: bytes) -> bool:
-    """Whether a run of digits names more than an int64 holds; also true of some that are no
-    integers, which costs time and nothing else.
+    """Whether orjson would turn an integer into a double: one of 20 digits or more, or below
+    -2^63. Also true of some texts that hold no such number, which costs time and nothing else.
 
-    `translate` and `find` scan at over 1 GB/s, a regular expression at a tenth of that.
+    A run of 20 digits covers five places in a row of every fourth byte, so that most text is
+    cleared by a look at a quarter of it. `translate` and `find` scan at over 1 GB/s, and so does a
+    regular expression that begins with a literal; another one at a tenth of that.
     """
-    digits = text.translate(_DIGITS)
-    at = digits.find(_RUN)
-    while at >= 0:
-        end = digits.find(b" ", at)
-        end = len(digits) if end < 0 else end
-        if end - at > len(_INT64_MAX) or text[at:end] > _INT64_MAX:
-            return True
-        at = digits.find(_RUN, end)
-    return False
+    if any(int(number) < -(2**63) for number in _NEGATIVE.findall(text)):
+        return True
+    if b"00000" not in text[::4].translate(_DIGITS):
+        return False
+    return _RUN in text.translate(_DIGITS)
 
 
 def _parse_exactly(batch: Batch, most_bytes: int) -> Records:

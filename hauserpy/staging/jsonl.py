@@ -7,40 +7,49 @@ from typing import Any
 import orjson
 
 from hauserpy.model import CustomVarsKind, FieldType, Layout
+from hauserpy.transform import Rows
+
+_NONE = {type(None)}
 
 
 class JsonLinesEncoder:
     """See `hauserpy.staging.base.Encoder`."""
 
     def __init__(self, layout: Layout) -> None:
-        self._names = [c.name for c in layout.columns]
-        self._objects = [
-            n
-            for n, c in enumerate(layout.columns)
-            if c.type is FieldType.CUSTOM_VARS and layout.custom_vars is CustomVarsKind.OBJECT
-        ]
-        self._integers = [
-            n
-            for n, c in enumerate(layout.columns)
-            if c.type is FieldType.INT64 and layout.int64_as_text
-        ]
+        self._columns = layout.columns
+        self._objects = layout.custom_vars is CustomVarsKind.OBJECT
+        self._int64_as_text = layout.int64_as_text
 
     @property
     def head(self) -> bytes:
         return b""
 
-    def encode(self, rows: list[tuple[Any, ...]]) -> bytes:
-        names, objects, integers = self._names, self._objects, self._integers
-        lines = []
-        for row in rows:
-            values = list(row)
-            for n in objects:
-                values[n] = orjson.Fragment(values[n])
-            for n in integers:
-                if values[n] is not None:
-                    values[n] = str(values[n])
-            pairs = zip(names, values, strict=True)
-            lines.append(orjson.dumps({k: v for k, v in pairs if v is not None}))
+    def encode(self, rows: Rows) -> bytes:
+        names, columns = [], []
+        for column, values in zip(self._columns, rows.columns, strict=True):
+            # A column without values would cost a look in every row.
+            if set(map(type, values)) != _NONE:
+                names.append(column.name)
+                columns.append(self._written(column.type, values))
+        dumps = orjson.dumps
+        lines = [
+            dumps(
+                {name: value for name, value in zip(names, row, strict=True) if value is not None}
+            )
+            for row in zip(*columns, strict=True)
+        ]
         if lines:
             lines.append(b"")
         return b"\n".join(lines)
+
+    def _written(self, type: FieldType, values: list[Any]) -> list[Any]:
+        if type is FieldType.CUSTOM_VARS:
+            return list(map(orjson.Fragment, values)) if self._objects else _decoded(values)
+        if type is FieldType.INT64 and self._int64_as_text:
+            return [None if value is None else str(value) for value in values]
+        return values
+
+
+def _decoded(values: list[bytes]) -> list[str]:
+    # JSON text holds no line break of its own.
+    return b"\n".join(values).decode().split("\n")

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from hauserpy.errors import ConfigError
 from hauserpy.model import Compression, FieldType, Layout
+from hauserpy.transform import Rows
 from hauserpy.transform.times import reread
 
 _ROW_GROUP_BYTES = 32 << 20
@@ -56,9 +57,9 @@ class ArrowEncoder:
     def head(self) -> bytes:
         return b""
 
-    def encode(self, rows: list[tuple[Any, ...]]) -> bytes:
+    def encode(self, rows: Rows) -> bytes:
         pa = _arrow()
-        columns: list[Any] = list(zip(*rows, strict=True)) or [()] * len(self._schema)
+        columns = list(rows.columns)
         for n in self._times:
             columns[n] = [None if v is None else reread(v) for v in columns[n]]
         arrays = [

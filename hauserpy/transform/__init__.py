@@ -1,7 +1,8 @@
 """From records to rows: which value goes to which column, and what becomes of the rest. Pure.
 
 `values` says what fits a column, `times` reads instants, `careful` turns any record into a row and
-counts what it alters, `plans` does the same for the records that need no care, only faster.
+counts what it alters, `columns` does the same for the records that need no care, whole columns at
+once.
 """
 
 from hauserpy.transform.rows import Rows, TooDeep, Transformer

@@ -107,8 +107,8 @@ class Careful:
         changes.count(ChangeKind.TEXT_CUT, column.field)
         return cut_text(text, most)
 
-    def _folded(self, custom: dict[str, Any], column: Column, changes: Changes) -> str:
+    def _folded(self, custom: dict[str, Any], column: Column, changes: Changes) -> bytes:
         layout = self._layout
         return fold(
             custom, layout.custom_vars, column.max_bytes, layout.custom_value_bytes, changes
-        ).decode()
+        )

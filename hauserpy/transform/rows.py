@@ -1,4 +1,4 @@
-"""A batch of records to rows: by plan where that will do, with care where it will not."""
+"""A batch of records to rows, held as columns: in sweeps where that will do, with care elsewhere."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from hauserpy.fields import EVENT_START
 from hauserpy.model import ChangeKind, Changes, Clip, Layout, Window
 from hauserpy.transform import times
 from hauserpy.transform.careful import Careful
-from hauserpy.transform.plans import Planned
-from hauserpy.transform.times import Unfit
+from hauserpy.transform.columns import Columnar
 from hauserpy.transform.values import TooDeep
 
 __all__ = ["Rows", "TooDeep", "Transformer"]
@@ -20,13 +19,14 @@ __all__ = ["Rows", "TooDeep", "Transformer"]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows in the order of their records, values in the layout's order.
+    """``count`` rows in the order of their records, as columns in the layout's order.
 
-    A value is None, int, float or str: times are written in the layout's style already, CustomVars
-    is its JSON text.
+    A value is None, int, float or str: times are written in the layout's style already. CustomVars
+    is the bytes of its JSON text, never None.
     """
 
-    values: list[tuple[Any, ...]]
+    columns: list[list[Any]]
+    count: int
     changes: Changes
     first_event: datetime | None
     last_event: datetime | None
@@ -37,8 +37,9 @@ class Transformer:
 
     def __init__(self, layout: Layout, window: Window, clip: Clip | None = None) -> None:
         start = times.write(window.start, layout.time_style)
+        self._width = len(layout.columns)
         self._careful = Careful(layout, start)
-        self._planned = Planned(layout, start)
+        self._columnar = Columnar(layout, start)
         self._clip = clip
         self._event_start = next(
             (n for n, c in enumerate(layout.columns) if c.field == EVENT_START), None
@@ -48,18 +49,27 @@ class Transformer:
         """Raises TooDeep when a value is nested deeper than a record may be."""
         changes = Changes()
         if self._clip is not None:
-            rows = self._clipped(records, self._clip, changes)
+            columns = self._turned(self._clipped(records, self._clip, changes))
         elif records.plain:
-            planned, careful = self._planned.row, self._careful.row
-            rows = []
-            for record in records.values:
-                try:
-                    rows.append(planned(record))
-                except Unfit:
-                    rows.append(careful(record, changes, plain=True))
+            columns = self._swept(records, changes)
         else:
-            rows = [self._careful.row(r, changes, plain=False) for r in records.values]
-        return Rows(rows, changes, *self._span(rows))
+            careful = self._careful.row
+            columns = self._turned([careful(r, changes, plain=False) for r in records.values])
+        count = len(columns[0]) if columns else 0
+        return Rows(columns, count, changes, *self._span(columns))
+
+    def _swept(self, records: Records, changes: Changes) -> list[list[Any]]:
+        columns, care = self._columnar.columns(records.values)
+        for n in sorted(care):
+            row = self._careful.row(records.values[n], changes, plain=True)
+            for column, value in zip(columns, row, strict=True):
+                column[n] = value
+        return columns
+
+    def _turned(self, rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+        if not rows:
+            return [[] for _ in range(self._width)]
+        return [list(column) for column in zip(*rows, strict=True)]
 
     def _clipped(self, records: Records, clip: Clip, changes: Changes) -> list[tuple[Any, ...]]:
         """The rows that the clip keeps, and the changes made to these only."""
@@ -78,9 +88,10 @@ class Transformer:
         written = None if self._event_start is None else row[self._event_start]
         return None if written is None else times.reread(written)
 
-    def _span(self, rows: list[tuple[Any, ...]]) -> tuple[datetime | None, datetime | None]:
-        at = self._event_start
-        starts = [] if at is None else [row[at] for row in rows if row[at] is not None]
+    def _span(self, columns: list[list[Any]]) -> tuple[datetime | None, datetime | None]:
+        if self._event_start is None:
+            return None, None
+        starts = [start for start in columns[self._event_start] if start is not None]
         if not starts:
             return None, None
         return (

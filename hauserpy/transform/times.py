@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from operator import add
+from typing import Any
 
 from hauserpy.model import TimeStyle
 
@@ -67,39 +70,90 @@ def reread(written: str) -> datetime:
     return read(written)[0]
 
 
-class Times(dict[str, str]):
-    """Remembers how texts of instants are written; a text that does not fit, or loses digits,
-    raises Unfit each time, so that the careful path looks at it.
-
-    Most texts are ``YYYY-MM-DDThh:mm:ss.fffZ`` and differ in their last letters only, so the two
-    halves are remembered apart: both are checked by the one grammar, and with the zone Z neither
-    has to do with the other.
-    """
+class Times(dict[Any, "str | None"]):
+    """Remembers how texts of instants are written; null and the empty string are NULL. A text that
+    does not fit, or loses digits, raises Unfit each time, so that the careful way looks at it."""
 
     def __init__(self, style: TimeStyle) -> None:
         super().__init__()
-        self._style = style
-        self._heads: dict[str, str] = {}
-        self._tails: dict[str, str] = {}
+        self._instants = Instants(style)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.clear()
+        self[None] = self[""] = None
 
     def __missing__(self, text: str) -> str:
-        head = self._heads.get(text[:17])
-        tail = self._tails.get(text[17:])
-        written = self._learn(text) if head is None or tail is None else head + tail
+        written = self._instants.one(text)
         if len(self) > _MOST_REMEMBERED:
-            self.clear()
+            self._forget()
         self[text] = written
         return written
 
-    def _learn(self, text: str) -> str:
+    def written(self, texts: Sequence[Any]) -> list[str | None]:
+        """A column of instants that repeat themselves, as those of sessions and pages do."""
+        return list(map(self.__getitem__, texts))
+
+
+class Instants:
+    """Writes instants nearly every one of which is new, as those of events are.
+
+    They are ``YYYY-MM-DDThh:mm:`` and ``ss`` and ``.fffZ``; the parts are remembered, since there
+    are few of each. All are checked by the one grammar, and with the zone Z none has to do with
+    another. A text of any other form is read and written for itself.
+    """
+
+    def __init__(self, style: TimeStyle) -> None:
+        self._style = style
+        self._heads = _Parts(lambda head: self._write(f"{head}00Z")[:_HEAD])
+        self._seconds = _Parts(lambda ss: self._write(f"{_A_MINUTE}{ss}Z")[_HEAD:_TAIL])
+        self._tails = _Parts(self._tail)
+
+    def written(self, texts: Sequence[str]) -> list[str]:
+        """Raises Unfit when one of them does not fit, or loses digits."""
+        try:
+            heads = map(self._heads.__getitem__, [text[:_HEAD] for text in texts])
+            seconds = map(self._seconds.__getitem__, [text[_HEAD:_TAIL] for text in texts])
+            tails = map(self._tails.__getitem__, [text[_TAIL:] for text in texts])
+            return list(map(add, map(add, heads, seconds), tails))
+        except Unfit:
+            return list(map(self._write, texts))
+
+    def one(self, text: str) -> str:
+        """Raises Unfit when it does not fit, or loses digits."""
+        try:
+            return (
+                self._heads[text[:_HEAD]]
+                + self._seconds[text[_HEAD:_TAIL]]
+                + self._tails[text[_TAIL:]]
+            )
+        except Unfit:
+            return self._write(text)
+
+    def _tail(self, tail: str) -> str:
+        if not tail.endswith("Z"):
+            raise Unfit
+        return self._write(f"{_A_MINUTE}00{tail}")[_TAIL:]
+
+    def _write(self, text: str) -> str:
         moment, cut = read(text)
         if cut:
             raise Unfit
-        written = write(moment, self._style)
-        if text[16:17] == ":" and text[-1] == "Z":
-            if len(self._heads) + len(self._tails) > 2 * _MOST_REMEMBERED:
-                self._heads.clear()
-                self._tails.clear()
-            self._heads[text[:17]] = written[:17]
-            self._tails[text[17:]] = written[17:]
-        return written
+        return write(moment, self._style)
+
+
+_A_MINUTE = "2000-01-01T00:00:"
+_HEAD = len("YYYY-MM-DDThh:mm:")
+_TAIL = len("YYYY-MM-DDThh:mm:ss")
+
+
+class _Parts(dict[str, str]):
+    def __init__(self, learn: Callable[[str], str]) -> None:
+        super().__init__()
+        self._learn = learn
+
+    def __missing__(self, part: str) -> str:
+        if len(self) > _MOST_REMEMBERED:
+            self.clear()
+        self[part] = made = self._learn(part)
+        return made

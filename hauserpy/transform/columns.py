@@ -1,0 +1,218 @@
+"""A batch of records to columns at once: what the careful way does record by record, done by C code
+over whole columns, for every record that needs no care.
+
+Each record is laid over a record of all fields with nothing in them. So its known fields come first
+and in the layout's order, whatever its shape, and what comes behind them is its CustomVars. A
+record with a value that a sweep over its column cannot vouch for is reported by its number, and
+goes the careful way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
+from typing import Any
+
+import orjson
+
+from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
+from hauserpy.model import Column, CustomVarsKind, FieldType, Layout
+from hauserpy.transform.times import Instants, Times, Unfit
+from hauserpy.transform.values import INT32, INT64, as_integer, as_real, as_text
+
+_NONE = type(None)
+_DIGITS = bytes(0x30 if 0x30 <= c <= 0x39 else 0x20 for c in range(256))
+_RUN = b"0" * 19
+"""As many digits as an integer beyond an int64 has, at least."""
+_MOST_KEYS = 1 << 16
+_ABSENT = object()
+_DIGITS = bytes(0x30 if 0x30 <= c <= 0x39 else 0x20 for c in range(256))
+_WIDE = b"0" * len(str(INT64.stop))
+
+_PLAIN_TYPES = {
+    FieldType.INT64: frozenset((int, _NONE)),
+    FieldType.INT32: frozenset((int, _NONE)),
+    FieldType.FLOAT64: frozenset((float, _NONE)),
+    FieldType.STRING: frozenset((str, _NONE)),
+    FieldType.TIME: frozenset((str, _NONE)),
+}
+"""The types whose values need no conversion."""
+
+
+class Columnar:
+    """Turns records without NULs, surrogates and wide integers into columns."""
+
+    def __init__(self, layout: Layout, window_start: str) -> None:
+        self._layout = layout
+        self._window_start = window_start
+        self._times = Times(layout.time_style)
+        self._event_starts = Instants(layout.time_style)
+        self._nothing: dict[str, Any] = {
+            c.field: None
+            for c in layout.columns
+            if c.type not in (FieldType.CUSTOM_VARS, FieldType.WINDOW_START)
+        }
+        if PAGE_USER_AGENT in self._nothing:
+            self._nothing[PAGE_USER_AGENT] = self._nothing[PAGE_AGENT] = _ABSENT
+        self._fields = {name.lower() for name in self._nothing}
+        self._custom_keys: set[str] = set()
+        """Keys that are known to be no field in any case."""
+        custom = [c.max_bytes for c in layout.columns if c.type is FieldType.CUSTOM_VARS]
+        bounds = [b for b in (*custom, layout.custom_value_bytes) if b is not None]
+        self._most_custom = min(bounds, default=None)
+        self._typed = layout.custom_vars is CustomVarsKind.TYPED
+        self._typed = layout.custom_vars is CustomVarsKind.TYPED
+
+    def columns(self, records: list[dict[str, Any]]) -> tuple[list[list[Any]], set[int]]:
+        """(columns in the layout's order, numbers of the records that need care).
+
+        Of a record that needs care, the columns hold values of no meaning.
+        """
+        care: set[int] = set()
+        width = len(self._nothing)
+        whole = list(map(self._nothing.__or__, records))
+        fields: dict[str, Sequence[Any]] = dict(
+            # zip ends with the shortest row, and none is shorter than the fields.
+            zip(self._nothing, zip(*map(dict.values, whole), strict=False), strict=False)
+        )
+        if PAGE_AGENT in fields:
+            fields[PAGE_USER_AGENT] = self._one_agent(fields, care)
+        custom = [dict(islice(one.items(), width, None)) for one in whole]
+        self._look_at_keys(custom, care)
+        made: list[list[Any]] = []
+        for column in self._layout.columns:
+            match column.type:
+                case FieldType.WINDOW_START:
+                    made.append([self._window_start] * len(records))
+                case FieldType.CUSTOM_VARS:
+                    made.append(self._folded(custom, care))
+                case _:
+                    made.append(self._fitted(column, fields[column.field], care))
+        return made, care
+
+    def _one_agent(self, fields: dict[str, Sequence[Any]], care: set[int]) -> list[Any]:
+        """The alias: a record has one of the two or neither; one with both needs care."""
+        made = []
+        pairs = zip(fields[PAGE_USER_AGENT], fields[PAGE_AGENT], strict=True)
+        for n, (value, agent) in enumerate(pairs):
+            if value is _ABSENT:
+                made.append(None if agent is _ABSENT else agent)
+            else:
+                made.append(value)
+                if agent is not _ABSENT:
+                    care.add(n)
+        return made
+
+    def _fitted(self, column: Column, values: Sequence[Any], care: set[int]) -> list[Any]:
+        fitted = self._plain(column, values, care)
+        return fitted if isinstance(fitted, list) else list(fitted)
+
+    def _plain(self, column: Column, values: Sequence[Any], care: set[int]) -> Sequence[Any]:
+        if values.count(None) == len(values):
+            return values
+        types = set(map(type, values))
+        if types <= _PLAIN_TYPES[column.type]:
+            match column.type:
+                case FieldType.INT64:
+                    # The parser gives integers up to those of 64 bits without a sign.
+                    if max(filter(None, values), default=0) < INT64.stop:
+                        return values
+                case FieldType.INT32:
+                    if _all_within(INT32, values):
+                        return values
+                case FieldType.TIME:
+                    return self._timed(column, values, care)
+                case FieldType.STRING:
+                    return self._bounded(column, values, care)
+                case _:
+                    return values
+        match column.type:
+            case FieldType.INT64:
+                return _each(values, _as_int64, care)
+            case FieldType.INT32:
+                return _each(values, _as_int32, care)
+            case FieldType.FLOAT64:
+                return _each(values, as_real, care)
+            case FieldType.TIME:
+                return _each(values, self._as_time, care)
+            case _:
+                return self._bounded(column, _each(values, as_text, care), care)
+
+    def _timed(self, column: Column, values: Sequence[Any], care: set[int]) -> list[Any]:
+        try:
+            if column.field == EVENT_START and None not in values and "" not in values:
+                return self._event_starts.written(values)
+            return self._times.written(values)
+        except Unfit:
+            return _each(values, self._times.__getitem__, care)
+
+    def _as_time(self, value: Any) -> str | None:
+        if value is None or isinstance(value, str):
+            return self._times[value]
+        raise Unfit
+
+    def _bounded(self, column: Column, values: Sequence[Any], care: set[int]) -> Sequence[Any]:
+        # A character has at most four bytes, so that short texts need not be measured.
+        most = column.max_bytes
+        if most is not None and max(map(len, filter(None, values)), default=0) > most // 4:
+            care.update(n for n, v in enumerate(values) if v and len(v) > most // 4)
+        return values
+
+    def _look_at_keys(self, records: list[dict[str, Any]], care: set[int]) -> None:
+        """What is left must be custom variables, and not fields in another case."""
+        keys = set(chain.from_iterable(records))
+        fresh = keys - self._custom_keys
+        if not fresh:
+            return
+        odd = {key for key in fresh if key.lower() in self._fields}
+        if len(self._custom_keys) > _MOST_KEYS:
+            self._custom_keys.clear()
+        self._custom_keys |= fresh - odd
+        if odd:
+            care.update(n for n, record in enumerate(records) if not odd.isdisjoint(record))
+
+    def _folded(self, custom: list[dict[str, Any]], care: set[int]) -> list[bytes]:
+        try:
+            texts = list(map(orjson.dumps, custom))
+        except orjson.JSONEncodeError:
+            texts = [_dump(n, one, care) for n, one in enumerate(custom)]
+        most = self._most_custom
+        if most is not None and max(map(len, texts), default=0) > most:
+            care.update(n for n, text in enumerate(texts) if len(text) > most)
+        if self._typed and _RUN in b" ".join(texts).translate(_DIGITS):
+            care.update(n for n, text in enumerate(texts) if _RUN in text.translate(_DIGITS))
+        return texts
+
+
+def _all_within(span: range, values: Iterable[int | None]) -> bool:
+    numbers = list(filter(None, values))
+    return not numbers or (min(numbers) >= span.start and max(numbers) < span.stop)
+
+
+def _each(values: Iterable[Any], convert: Callable[[Any], Any], care: set[int]) -> list[Any]:
+    """Each value converted; one that does not fit becomes None, and its record needs care."""
+    made = []
+    for n, value in enumerate(values):
+        try:
+            made.append(convert(value))
+        except Unfit:
+            care.add(n)
+            made.append(None)
+    return made
+
+
+def _as_int64(value: Any) -> int | None:
+    return as_integer(value, INT64)
+
+
+def _as_int32(value: Any) -> int | None:
+    return as_integer(value, INT32)
+
+
+def _dump(n: int, custom: dict[str, Any], care: set[int]) -> bytes:
+    """Too deep for orjson is not yet too deep for the design."""
+    try:
+        return orjson.dumps(custom)
+    except orjson.JSONEncodeError:
+        care.add(n)
+        return b"{}"
