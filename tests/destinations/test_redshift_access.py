@@ -211,6 +211,35 @@ def test_a_refusal_without_reasons_says_what_redshift_said(world: World) -> None
         world.load(destination, layout, 0)
 
 
+@pytest.mark.parametrize(
+    ("sqlstate", "message", "error"),
+    [
+        ("42501", "permission denied for relation fsexport", AccessDenied),
+        ("28000", "user is locked", AccessDenied),
+        ("XX000", "User arn:x is not authorized to assume IAM Role arn:y", AccessDenied),
+        ("XX000", "S3ServiceException:Access Denied,Status 403,Error AccessDenied", AccessDenied),
+        ("XX000", "S3ServiceException:x,Status 301,Error PermanentRedirect", ConfigError),
+        ("XX000", "S3ServiceException:x,Status 404,Error NoSuchBucket", ConfigError),
+        ("XX000", "S3ServiceException:x,Status 404,Error NoSuchKey", DestinationUnavailable),
+        ("XX000", "S3ServiceException:x,Status 503,Error SlowDown", DestinationUnavailable),
+        ("53100", "Disk Full", DestinationUnavailable),
+        ("25006", "cannot execute COPY in a read-only transaction", DestinationUnavailable),
+        ("42601", 'syntax error at or near "credentials"', DestinationRefused),
+        ("42703", 'column "pageurl" of relation "fsexport" does not exist', DestinationRefused),
+        ("XX000", "Assert", DestinationRefused),
+    ],
+)
+def test_each_refusal_is_named_for_what_there_is_to_do(
+    world: World, sqlstate: str, message: str, error: type[HauserpyError]
+) -> None:
+    destination = world.destination()
+    fault = Fault("SELECT c.relname", action="error", error=SqlError(sqlstate, message), times=9)
+    world.standin.faults.add(fault)
+    with pytest.raises(error) as raised:
+        destination.ledger()
+    assert type(raised.value) is error and message.rstrip(".") in str(raised.value)
+
+
 def test_a_signal_handler_runs_while_redshift_is_silent(world: World) -> None:
     class Stop(BaseException):
         pass

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from hauserpy.errors import DestinationRefused, LedgerMoved, LedgerUnreadable
+from hauserpy.errors import DestinationRefused, HauserpyError, LedgerMoved, LedgerUnreadable
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
 from hauserpy.model import ChangeKind, Changes, EntryKind
@@ -195,6 +195,17 @@ def test_a_part_that_was_damaged_on_disk_is_not_loaded(world: World) -> None:
             world.entry(window(0), staged), staged.parts, expected=frozenset(), checkpoint=None
         )
     assert world.texts() == [] and world.objects() == []
+
+
+def test_a_part_that_is_gone_is_an_error_of_ours(world: World) -> None:
+    destination, layout = world.ready()
+    staged = world.staged(layout, window(0), events(0))
+    staged.parts[0].path.unlink()
+    with pytest.raises(HauserpyError, match="cannot be read"):
+        destination.load(
+            world.entry(window(0), staged), staged.parts, expected=frozenset(), checkpoint=None
+        )
+    assert world.objects() == []
 
 
 def test_several_parts_are_one_load(world: World) -> None:

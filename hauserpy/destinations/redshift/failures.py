@@ -16,6 +16,7 @@ from hauserpy.errors import (
 )
 
 _PASSING = {
+    "25006",  # read-only, as during a resize
     "40001",  # serialization failure
     "40P01",  # deadlock
     "53200",  # out of memory
@@ -99,8 +100,14 @@ def of_statement(error: psycopg2.Error, scrub: Scrubber) -> Exception:
         return Passing(text)
     if _LOAD_FAILED.search(text):
         return LoadFailed(text)
-    if "S3ServiceException" in text or re.search(r"IAM [Rr]ole|assume|credentials", text):
+    if "S3ServiceException" in text or (
+        code.startswith("XX") and re.search(r"IAM [Rr]ole|[Aa]ssume|get credentials", text)
+    ):
         return _of_s3(text)
+    if code == "53100" or re.search(r"\bdisk full\b", text, re.IGNORECASE):
+        return DestinationUnavailable(
+            f"Redshift has no room: {text}.", "Free space or resize the cluster, then run again."
+        )
     if code == "42501" or code.startswith("28"):
         return AccessDenied(
             f"Redshift denies permission: {text}.",

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from hauserpy import disk
 from hauserpy.config import Settings
 from hauserpy.destinations import aws
 from hauserpy.errors import HauserpyError
@@ -122,7 +123,10 @@ class Staging:
 
     def _put(self, part: Part, key: str) -> None:
         """One whole object in one request: nothing of it is there if the upload breaks off."""
-        with part.path.open("rb") as body:
+        with (
+            disk.explained(f"part {part.path.name} cannot be read"),
+            part.path.open("rb") as body,
+        ):
             self.client.put_object(
                 Bucket=self._bucket,
                 Key=key,
