@@ -48,10 +48,11 @@ def _offered(
     settings: Settings, since: datetime | None, until: datetime | None
 ) -> Iterator[Bundle]:
     from hauserpy.export import Timing, open_source
+    from hauserpy.export.windows import floor
 
     settings.require_token()
     if since is None and settings.export_api is ExportApi.SEGMENTS:
-        since = settings.start_time or now() - _BACK
+        since = settings.start_time or floor(now() - _BACK, settings.export_duration)
     fields = catalogue(settings.include_mobile_apps_fields)
     with closing(open_source(settings, fields, timing=Timing(clock=now))) as source:
         yield from source.due(since, until)

@@ -109,12 +109,13 @@ def config_file(common: Common) -> Path | None:
 
 def settings_of(common: Common) -> Any:
     """The settings in force, warnings told. Raises ConfigError."""
-    from hauserpy.cli.console import Console
+    from hauserpy.cli.console import Console, hear
     from hauserpy.config import load
 
     path = config_file(common)
     settings = load(path, os.environ)
     console = Console(common)
+    hear(console)
     for warning in settings.warnings:
         console.warning(warning)
     for note in settings.notes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 import time
@@ -199,6 +200,31 @@ class Live(Console):
 
     def _write(self, text: str) -> None:
         self._terminal.print(text, markup=False, soft_wrap=True)
+
+
+class _Handler(logging.Handler):
+    """What the library logs, told as the console tells everything."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            self._console.warning(record.getMessage())
+        else:
+            self._console.detail(record.getMessage())
+
+
+def hear(console: Console) -> None:
+    """Let the console tell what hauserpy's own loggers say; those of SDKs stay silent, since some
+    of them log signed URLs."""
+    logger = logging.getLogger("hauserpy")
+    logger.handlers = [_Handler(console)]
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
+    for name in ("urllib3", "botocore", "boto3", "google"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
 
 
 def console_for(common: Common) -> Console:

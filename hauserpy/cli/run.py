@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from hauserpy.cli.common import Common, Told, need_config, settings_of
-from hauserpy.cli.console import Console, console_for, summary_text
+from hauserpy.cli.console import Console, console_for, hear, summary_text
 from hauserpy.config import Settings
 from hauserpy.destinations import open_destination, run_lock_path
 from hauserpy.engine.report import Summary
@@ -64,6 +64,7 @@ def run_with(
     """
     summary = Summary()
     console = console_for(common)
+    hear(console)
     try:
         with plant_for(settings, console) as plant:
             lock = run_lock(settings, plant) if locked and not dry_run else nullcontext()

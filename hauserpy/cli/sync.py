@@ -13,6 +13,7 @@ from hauserpy.engine import runs
 from hauserpy.engine.report import Summary
 from hauserpy.engine.runs import Plant
 from hauserpy.errors import TransientError
+from hauserpy.export.windows import floor
 
 _SEGMENTS_BACK = timedelta(days=30)
 """How far back generation 2 begins when no StartTime is set, as hauser does."""
@@ -88,5 +89,5 @@ def _start(settings: Settings) -> datetime | None:
     if settings.start_time is not None:
         return settings.start_time
     if settings.export_api is ExportApi.SEGMENTS:
-        return now() - _SEGMENTS_BACK
+        return floor(now() - _SEGMENTS_BACK, settings.export_duration)
     return None

@@ -7,6 +7,7 @@ beyond the one that loads.
 from __future__ import annotations
 
 import queue
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -120,6 +121,8 @@ class Line:
     def _looking_ahead(self) -> Iterator[Step]:
         """The steps, each one announced to the API while the one before it is fetched."""
         step = next(self._steps, None)
+        if step is not None:
+            self._announce(step.bundle)
         while step is not None:
             try:
                 following = next(self._steps, None)
@@ -176,10 +179,8 @@ class Line:
             spool.close()
 
         def done() -> None:
-            for part in staged.parts:
-                disk.remove(part.path)
-            with suppress(OSError):
-                folder.rmdir()
+            # What cannot be removed now goes with the run's folder, or with the next run's sweep.
+            shutil.rmtree(folder, ignore_errors=True)
             self._places.release()
 
         return Ready(step, staged, done)

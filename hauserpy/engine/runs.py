@@ -16,7 +16,7 @@ from hauserpy import disk
 from hauserpy.destinations.base import Destination
 from hauserpy.engine.line import Fetch, Line, Ready
 from hauserpy.engine.report import Reporter, Summary
-from hauserpy.errors import ConfigError, DestinationRefused, LedgerMoved
+from hauserpy.errors import ConfigError, DestinationRefused, Interrupted, LedgerMoved
 from hauserpy.export.source import Source
 from hauserpy.export.waiting import Waiter
 from hauserpy.fields import Field
@@ -184,7 +184,12 @@ def _run(
                             reporter=plant.reporter, stop=plant.stop,
                         )
                     ) as line:  # fmt: skip
-                        run.load_all(ledger, line)
+                        try:
+                            run.load_all(ledger, line)
+                        except Interrupted:
+                            # Reads that hang end now; the line waits for its threads.
+                            plant.source.close()
+                            raise
                     return
                 except LedgerMoved as moved:
                     in_vain = 0 if len(summary.loaded) > before else in_vain + 1
