@@ -75,7 +75,7 @@ def credentials(settings: Settings, endpoint: str | None) -> Any:
             f"CredentialsFile {file} cannot be read ({error.strerror}).",
             "Check its path and its permissions.",
         ) from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         # Not chained: the parser's message may quote the key.
         raise ConfigError(
             f"CredentialsFile {file} is not the key file of a service account"
@@ -105,6 +105,8 @@ class Calls:
         """``what`` says what could not be done, for the message: ``table x cannot be read``."""
         try:
             return self.attempt(request, attempts=attempts)
+        except HauserpyError:
+            raise
         except Exception as error:
             raise translated(error, what) from error
 

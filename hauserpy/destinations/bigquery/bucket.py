@@ -21,6 +21,11 @@ _log = logging.getLogger(__name__)
 _FORGOTTEN = timedelta(hours=48)
 """After so long, objects of a run that cannot be asked (another host's) are swept."""
 
+_CHUNK = 16 * 2**20
+"""Bytes of one request of a resumable upload; the client library keeps them in memory."""
+_LARGE = 8 * 2**20
+"""Bytes from which the client library makes an upload resumable."""
+
 _UPLOAD_TIMEOUT_SECONDS = (10.0, 600.0)
 
 
@@ -119,15 +124,21 @@ class Bucket:
 
     def _upload(self, name: str, part: Part) -> None:
         """A whole object or none: the same name again replaces it by the same content."""
-        self._calls(
-            f"gs://{self.name}/{name} cannot be written",
-            lambda: self.bucket.blob(name).upload_from_filename(
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        large = part.size > _LARGE
+
+        def upload() -> None:
+            blob = self.bucket.blob(name, chunk_size=_CHUNK if large else None)
+            blob.upload_from_filename(
                 str(part.path),
                 content_type="application/gzip",
-                retry=None,
+                # A resumable upload goes on where it broke off.
+                retry=DEFAULT_RETRY if large else None,
                 timeout=_UPLOAD_TIMEOUT_SECONDS,
-            ),
-        )
+            )
+
+        self._calls(f"gs://{self.name}/{name} cannot be written", upload)
 
     def _remove(self, names: Sequence[str]) -> None:
         """Never fails: what stays is swept by a later run, or by the bucket's lifecycle rule."""

@@ -108,6 +108,9 @@ class Jobs:
             )
             self.wait(job)
         except DestinationUnavailable as error:
+            if error.__cause__ is not None and not gcp.is_passing(error.__cause__):
+                # Refused for certain, as for a quota.
+                raise
             raise OutcomeUnknown(
                 error.reason,
                 "Run again: if the job has gone well meanwhile, that is seen in the ledger.",
