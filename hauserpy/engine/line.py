@@ -176,7 +176,8 @@ class Line:
         except CorruptBundle as error:
             raise error.of(str(bundle)) from error
         finally:
-            spool.close()
+            with suppress(OSError):
+                spool.close()
 
         def done() -> None:
             # What cannot be removed now goes with the run's folder, or with the next run's sweep.
