@@ -12,7 +12,7 @@ from typing import Any
 
 from hauserpy.cli.common import Common
 from hauserpy.engine.report import Summary
-from hauserpy.model import Bundle, LedgerEntry, rfc3339
+from hauserpy.model import Bundle, EntryKind, LedgerEntry, rfc3339
 
 
 def size(count: float) -> str:
@@ -236,19 +236,20 @@ def console_for(common: Common) -> Console:
 
 def summary_text(summary: Summary, now: datetime) -> str:
     """What a run did, in a few lines for people."""
-    lines = []
-    if summary.loaded:
-        windows = len(summary.loaded)
+    loaded = [e for e in summary.loaded if e.kind is not EntryKind.SKIP]
+    lines = [f"gave up {e.window}: {e.reason}" for e in summary.loaded if e not in loaded]
+    if loaded:
+        bundles = "1 bundle" if len(loaded) == 1 else f"{len(loaded)} bundles"
         rate = summary.bytes / summary.seconds if summary.seconds else 0
         lines.append(
-            f"loaded {windows} {'bundle' if windows == 1 else 'bundles'}:"
-            f" {summary.records:,} records, {size(summary.bytes)}"
+            f"loaded {bundles}: {summary.records:,} records, {size(summary.bytes)}"
             f" in {span(summary.seconds)} ({size(rate)}/s)"
         )
-    else:
+    elif not lines:
         lines.append("nothing was due")
     changed = summary.changes.to_json()
-    lines.append(f"altered: {changes_text(changed)}" if changed else "altered: nothing")
+    if loaded:
+        lines.append(f"altered: {changes_text(changed) or 'nothing'}")
     lines += [f"passed over {window}, loaded before" for window in summary.passed]
     if summary.checkpoint is not None:
         lag = (now - summary.checkpoint).total_seconds()
