@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv as csv_reader
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -163,22 +163,31 @@ class ObjectBacking:
         self.opened.append(made)
         return made
 
+    def start_as(self, template: Mapping[str, bytes], path: str) -> None:
+        """Go on in another path, which holds copies of those objects."""
+        self.path = path
+        for name, data in template.items():
+            self.bucket.put(self.key(name), data)
+
+    def contents(self) -> dict[str, bytes]:
+        return {name: self.bucket.get(self.key(name)) for name in self.names()}
+
     def key(self, name: str) -> str:
         return self.path + name
 
     def names(self) -> list[str]:
         """All objects, relative to the path in Bucket."""
         keys = self.bucket.keys()
-        assert all(k.startswith(self.path) for k in keys), "nothing is written beside the path"
-        return sorted(k.removeprefix(self.path) for k in keys)
+        return sorted(k.removeprefix(self.path) for k in keys if k.startswith(self.path))
 
     def data_names(self) -> list[str]:
         return [n for n in self.names() if not n.startswith(".") and not n.endswith("hauser")]
 
-    def rows(self) -> list[dict[str, str | None]]:
-        """As somebody sees them who lists the bucket and knows nothing of a ledger."""
+    def rows(self, names: Iterable[str] | None = None) -> list[dict[str, str | None]]:
+        """Of the objects of those names; else as somebody sees them who lists the bucket and knows
+        nothing of a ledger."""
         found = []
-        for name in self.data_names():
+        for name in self.data_names() if names is None else names:
             self.folder.mkdir(parents=True, exist_ok=True)
             copy = self.folder / name.replace("/", "_")
             copy.write_bytes(self.bucket.get(self.key(name)))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -58,6 +59,7 @@ class S3Standin:
 def running_s3() -> Iterator[S3Standin]:
     from moto.server import ThreadedMotoServer
 
+    _make_conditions_atomic()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -66,6 +68,26 @@ def running_s3() -> Iterator[S3Standin]:
         yield S3Standin(f"http://{host}:{port}")
     finally:
         server.stop()
+
+
+def _make_conditions_atomic() -> None:
+    """S3 looks at a write's condition and writes in one step, moto in two."""
+    from moto.s3.responses import S3Response
+
+    lock = threading.RLock()
+
+    def alone(handler: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(handler)
+        def handle(*args: Any, **given: Any) -> Any:
+            with lock:
+                return handler(*args, **given)
+
+        return handle
+
+    for name in ("put_object", "_key_response_post", "delete_object"):
+        handler = getattr(S3Response, name)
+        if not hasattr(handler, "__wrapped__"):  # else done before
+            setattr(S3Response, name, alone(handler))
 
 
 @pytest.fixture(scope="session")
