@@ -77,7 +77,7 @@ class Console:
         done = "" if percent is None else f", {percent} % done"
         self.detail(f"bundle {bundle}: the API is making the export{done}")
 
-    def staged(self, bundle: Bundle, records: int, bytes: int) -> None: ...
+    def staged(self, bundle: Bundle, records: int, bytes: int, read: int) -> None: ...
 
     def loading(self, bundle: Bundle) -> None:
         self.detail(f"bundle {bundle}: loading")
@@ -149,8 +149,8 @@ class Live(Console):
     def preparing(self, bundle: Bundle, percent: int | None) -> None:
         self._update(bundle, preparing=percent or 0)
 
-    def staged(self, bundle: Bundle, records: int, bytes: int) -> None:
-        self._update(bundle, records=records, text=bytes)
+    def staged(self, bundle: Bundle, records: int, bytes: int, read: int) -> None:
+        self._update(bundle, records=records, text=bytes, read=read)
 
     def loading(self, bundle: Bundle) -> None:
         self._update(bundle, loading=1)
@@ -180,7 +180,7 @@ class Live(Console):
             self._bars.update(
                 self._tasks[key],
                 total=total,
-                completed=state.get("fetched", 0),
+                completed=state.get("read", 0),
                 said=self._said(state),
             )
 

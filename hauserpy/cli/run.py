@@ -113,7 +113,7 @@ def plant_for(settings: Settings, console: Console) -> Iterator[Plant]:
     source = open_source(settings, fields, timing=timing, preparing=console.preparing)
 
     def fetch_step(step: Step, spool: Spool) -> None:
-        fetch(
+        whole = fetch(
             source,
             step.bundle,
             spool,
@@ -121,6 +121,7 @@ def plant_for(settings: Settings, console: Console) -> Iterator[Plant]:
             timing=timing,
             progress=lambda got, total: console.fetched(step.bundle, got, total),
         )
+        console.fetched(step.bundle, whole, whole)
 
     try:
         with _signals(stop, console):

@@ -166,7 +166,7 @@ class Line:
 
         def progress(so_far: Progress) -> None:
             self._check()
-            self._reporter.staged(bundle, so_far.records, so_far.bytes)
+            self._reporter.staged(bundle, so_far.records, so_far.bytes, so_far.read)
 
         job = Job(self._layout, step.window, step.clip, self._most_record_bytes)
         try:

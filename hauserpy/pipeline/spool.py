@@ -36,6 +36,8 @@ class Spool:
         self._done = False
         self._error: BaseException | None = None
         self._closed = False
+        self.read = 0
+        """How far the reader has come, in bytes."""
 
     @property
     def size(self) -> int:
@@ -88,6 +90,7 @@ class Spool:
                     if self._attempt != attempt:
                         raise Restarted
                 at += len(chunk)
+                self.read = at
                 yield chunk
 
     def _wait_beyond(self, at: int, attempt: int) -> tuple[int, bool]:

@@ -20,10 +20,11 @@ from hauserpy.pipeline.spool import Restarted, Spool
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a bundle has come: records staged, and bytes of its text."""
+    """How far a bundle has come: records staged, bytes of its text, and bytes of its body read."""
 
     records: int
     bytes: int
+    read: int
 
 
 def stage(
@@ -76,7 +77,7 @@ def _stage(
             firsts += [made.first_event] if made.first_event is not None else []
             lasts += [made.last_event] if made.last_event is not None else []
             if progress is not None:
-                progress(Progress(records, text_bytes))
+                progress(Progress(records, text_bytes, spool.read))
     parts = writer.finish()
     return Staged(
         parts=parts,
