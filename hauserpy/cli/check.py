@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import click
 
-from hauserpy.cli.common import Common, command, need_config, settings_of
+from hauserpy.cli.common import Common, command
 from hauserpy.cli.console import size
+from hauserpy.cli.inforce import settings_to_run
 from hauserpy.cli.run import now
 from hauserpy.config import Settings
 from hauserpy.destinations import open_destination
@@ -47,8 +48,7 @@ def check(common: Common, *, as_json: bool) -> None:
 
 def _checks(common: Common) -> Iterator[Check]:
     try:
-        need_config(common)
-        settings = settings_of(common)
+        settings = settings_to_run(common)
     except HauserpyError as error:
         yield Check("configuration", ok=False, detail=error.reason, remedy=error.instruction)
         return

@@ -1,9 +1,8 @@
-"""What the commands share: common options, times on the command line, and settings."""
+"""What the commands share: common options, times on the command line, and errors told."""
 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,10 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-
-from hauserpy.errors import ConfigError
-
-DEFAULT_CONFIG = Path("config.toml")
 
 OPTIONS = (
     click.Option(
@@ -96,38 +91,3 @@ class When(click.ParamType[datetime]):
 
 
 WHEN = When()
-
-
-def config_file(common: Common) -> Path | None:
-    """The file to read: the option, the variable, or ./config.toml where there is one."""
-    if common.config_path is not None:
-        return common.config_path
-    if named := os.environ.get("HAUSERPY_CONFIG"):
-        return Path(named)
-    return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
-
-
-def settings_of(common: Common) -> Any:
-    """The settings in force, warnings told. Raises ConfigError."""
-    from hauserpy.cli.console import Console, hear
-    from hauserpy.config import load
-
-    path = config_file(common)
-    settings = load(path, os.environ)
-    console = Console(common)
-    hear(console)
-    for warning in settings.warnings:
-        console.warning(warning)
-    for note in settings.notes:
-        console.note(note)
-    return settings
-
-
-def need_config(common: Common) -> None:
-    """Say what to do when nothing at all is configured."""
-    if config_file(common) is None and not os.environ.get("FULLSTORY_API_TOKEN"):
-        raise ConfigError(
-            "there is no configuration: no ./config.toml, no HAUSERPY_CONFIG, and no"
-            " FULLSTORY_API_TOKEN.",
-            "Write one with `hauserpy config init`, or try `hauserpy demo`.",
-        )

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 
-from hauserpy.cli.common import DEFAULT_CONFIG, Common, command, config_file, settings_of
+from hauserpy.cli.common import Common, command
+from hauserpy.cli.inforce import settings_of
 from hauserpy.config import describe, example_text
+from hauserpy.config.load import DEFAULT_PATH
 from hauserpy.errors import ConfigError
 
 
@@ -19,7 +21,7 @@ def config() -> None:
 
 
 @command("init")
-@click.argument("path", type=click.Path(path_type=Path), default=DEFAULT_CONFIG)
+@click.argument("path", type=click.Path(path_type=Path), default=DEFAULT_PATH)
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def init(common: Common, *, path: Path, force: bool) -> None:
     """Write the commented example to PATH (default ./config.toml), readable by you alone."""
@@ -43,8 +45,8 @@ def show(common: Common, *, as_json: bool) -> None:
     rows = describe(settings)
     if as_json:
         told = {row.key: {"value": row.value, "origin": row.origin} for row in rows}
-        path = config_file(common)
-        click.echo(json.dumps({"file": None if path is None else str(path), "values": told}))
+        file = None if settings.path is None else str(settings.path)
+        click.echo(json.dumps({"file": file, "values": told}))
         return
     width = max(len(row.key) for row in rows)
     value_width = min(44, max(len(row.value) for row in rows))

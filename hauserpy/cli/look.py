@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hauserpy.cli.common import Common, need_config, settings_of
+from hauserpy.cli.common import Common
+from hauserpy.cli.inforce import settings_to_run
 from hauserpy.cli.run import now
 from hauserpy.config import Settings
 from hauserpy.destinations import open_destination
@@ -11,8 +12,7 @@ from hauserpy.ledger import Ledger
 
 def read_ledger(common: Common) -> tuple[Settings, str, Ledger]:
     """(settings, the destination's name, its ledger). Touches nothing."""
-    need_config(common)
-    settings = settings_of(common)
+    settings = settings_to_run(common)
     destination = open_destination(settings)
     try:
         ledger = destination.ledger()

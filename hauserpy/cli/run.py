@@ -12,8 +12,9 @@ from typing import Any
 
 import click
 
-from hauserpy.cli.common import Common, Told, need_config, settings_of
+from hauserpy.cli.common import Common, Told
 from hauserpy.cli.console import Console, console_for, hear, summary_text
+from hauserpy.cli.inforce import settings_to_run
 from hauserpy.config import Settings
 from hauserpy.destinations import open_destination, run_lock_path
 from hauserpy.engine.report import Summary
@@ -39,8 +40,7 @@ def run(
 ) -> None:
     """Read the settings, then `run_with` them; what is wrong with them is told the same way."""
     try:
-        need_config(common)
-        settings = settings_of(common)
+        settings = settings_to_run(common)
     except HauserpyError as error:
         _tell_error(Console(common), name, Summary(), error, as_json=as_json)
         raise Told(error.exit_code) from error
