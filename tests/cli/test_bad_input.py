@@ -1,0 +1,413 @@
+"""Bad input of every kind: its exit code, a reason in one line, and nothing of it loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import io
+import json
+import os
+import resource
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hauserpy.model import rfc3339
+from tests.cli.site import REPO, Ran, Site, body, day, names, tree
+
+Spoil = Callable[[Site], None]
+
+
+def refused(ran: Ran, *said: str) -> None:
+    """Exactly one line of error, which says what happened and what to do."""
+    (line,) = [line for line in ran.err.splitlines() if "error" in line]
+    assert line.startswith("hauserpy: error: ")
+    for words in said:
+        assert words in line
+    assert ran.out == ""
+
+
+# --- The API ---
+
+
+def test_a_wrong_token(site: Site) -> None:
+    right, site.api.token = site.api.token, "na1.wrong"
+    site.configure()
+    ran = site.run("sync", code=5)
+    assert right not in ran.err
+    refused(ran, "401")
+    assert not site.ledger()["entries"]
+    assert len(site.api.requests) == 1, "it is not tried again"
+
+
+@pytest.mark.parametrize("fault", ["html", "null", "500", "503,retry-after=none", "reset"])
+def test_a_list_that_is_none(site: Site, fault: str) -> None:
+    site.api.faults.add(f"list:{fault}:*")
+    refused(site.run("sync", code=4), "list of bundles")
+    assert not site.ledger()["entries"]
+    site.assert_clean()
+
+
+def test_a_wait_beyond_what_is_allowed(site: Site) -> None:
+    site.configure(RetryAfterMax='"10s"')
+    site.api.faults.add("get:429:*,retry-after=3600")
+    refused(site.run("sync", code=4), "RetryAfterMax")
+
+
+CORRUPT: dict[str, bytes] = {
+    "html": b"<!DOCTYPE html><html><body>Service unavailable</body></html>",
+    "nothing": b"",
+    "null": b"null",
+    "an object": b'{"EventType": "click"}',
+    "a string": b'"[]"',
+    "cut text": body(day(1))[:-20],
+    "cut in the middle of a record": body(day(1))[:40],
+    "no end": body(day(1))[:-1],
+    "two arrays": body(day(1)) + body(day(1)),
+    "text behind": body(day(1)) + b" ok",
+    "a number among the records": b'[{"EventType": "click"}, 42]',
+    "an array among the records": b"[[]]",
+    "null among the records": b"[{}, null]",
+    "a comma too many": b"[{},]",
+    "a comma too few": b"[{} {}]",
+    "not UTF-8": b'[{"EventType": "\xff"}]',
+    "NaN": b'[{"ReqStatus": NaN}]',
+    "too deep": b'[{"a": ' + b"[" * 300 + b"]" * 300 + b"}]",
+    "cut gzip": gzip.compress(body(day(1)))[:-30],
+    "no gzip trailer": gzip.compress(body(day(1)))[:-8],
+    "wrong CRC": gzip.compress(body(day(1)))[:-8] + bytes(8),
+    "bytes behind the gzip": gzip.compress(body(day(1))) + b"garbage",
+    "gzip of gzip": gzip.compress(gzip.compress(body(day(1)))),
+    "gzip of nothing": gzip.compress(b""),
+}
+
+
+@pytest.mark.parametrize("kind", CORRUPT)
+def test_a_bundle_that_is_none(site: Site, kind: str) -> None:
+    """What came before it stays, nothing of it is loaded, and nothing behind it is tried."""
+    site.api.add(day(1), CORRUPT[kind])
+    ran = site.run("sync", code=6)
+    (line,) = [line for line in ran.err.splitlines() if "error" in line]
+    bundle = next(b for b in site.api.bundles if b.window == day(1))
+    assert bundle.id in line and "at byte" in line and "hauserpy skip" in line
+    assert site.names() == names(0)
+    assert site.checkpoint() == rfc3339(day(0).stop)
+    assert "loaded 1 bundle" in ran.out
+    site.assert_clean()
+    site.api.add(day(1), body(day(1)))
+    site.run("sync")
+    assert site.names() == names(0, 1, 2), "mended, it goes on"
+
+
+@pytest.mark.parametrize("fault", ["corrupt", "crc", "truncated", "trailing", "number-record"])
+def test_a_bundle_that_is_spoiled_on_its_way(site: Site, fault: str) -> None:
+    site.api.faults.add(f"get[1]:{fault}:*")
+    refused(site.run("sync", code=6), "is corrupt")
+    assert not site.ledger()["entries"]
+    site.assert_clean()
+
+
+def test_a_record_that_is_too_large(site: Site) -> None:
+    site.configure(MaxRecordBytes="1048576")
+    site.api.add(day(0), json.dumps([{"user_a_str": "x" * 1_100_000}]).encode())
+    refused(site.run("sync", code=6), "MaxRecordBytes")
+    assert not site.ledger()["entries"]
+
+
+def test_a_bundle_that_the_api_no_longer_has(site: Site) -> None:
+    site.api.faults.add("get[1]:404:*")
+    refused(site.run("sync", code=6), "no longer has it", "hauserpy skip")
+    assert len(site.got()) == 1, "it is not tried again"
+
+
+def test_a_download_that_is_always_cut(site: Site) -> None:
+    site.api.faults.add("get:cut@50%:*")
+    refused(site.run("sync", code=4), "download")
+    assert not site.ledger()["entries"]
+    site.assert_clean()
+
+
+def test_a_server_that_hangs(site: Site) -> None:
+    site.configure(ReadTimeout='"1s"', BackoffStepsMax="1")
+    site.api.faults.add("list:hang:*")
+    refused(site.run("sync", code=4))
+    site.assert_clean()
+
+
+# --- The disk ---
+
+
+def test_a_save_dir_that_is_a_file(site: Site) -> None:
+    site.data.write_text("mine")
+    for command in (["sync"], ["backfill", "--since", "2026-09-01"]):
+        refused(site.run(*command, code=2), "SaveDir" if command[0] == "backfill" else "data")
+    assert site.data.read_text() == "mine"
+    assert site.got() == []
+
+
+def test_a_save_dir_below_a_file(site: Site) -> None:
+    (site.folder / "file").write_text("mine")
+    site.configure(SaveDir=json.dumps(str(site.folder / "file" / "data")))
+    refused(site.run("sync", code=2))
+
+
+def unwritable() -> Path | None:
+    """A folder in which not even root may create anything; None where there is none."""
+    for place in map(Path, ("/sys/kernel", "/System")):
+        if place.is_dir():
+            try:
+                (place / "hauserpy").mkdir()
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                    return place
+            else:
+                (place / "hauserpy").rmdir()
+    return None
+
+
+@pytest.mark.parametrize("key", ["SaveDir", "TmpDir"])
+def test_a_folder_that_is_read_only(site: Site, key: str) -> None:
+    place = unwritable()
+    if place is None:
+        pytest.skip("there is no folder here in which root may not write")
+    site.configure(**{key: json.dumps(str(place / "hauserpy"))})
+    refused(site.run("sync", code=5), str(place))
+    assert not site.ledger()["entries"]
+
+
+def test_a_save_dir_that_has_become_read_only(site: Site) -> None:
+    """The ordinary kind, with permissions: it binds everybody but root."""
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere; see the test before this one")
+    site.run("sync", "--max-bundles", "1")
+    for folder in (site.data, site.data / ".hauserpy", site.data / ".hauserpy" / "incoming"):
+        folder.chmod(0o500)
+    try:
+        refused(site.run("sync", code=5))
+        assert site.run("sync", "--dry-run").code == 0, "reading needs no permission to write"
+    finally:
+        for folder in (site.data, site.data / ".hauserpy", site.data / ".hauserpy" / "incoming"):
+            folder.chmod(0o700)
+    assert site.names() == names(0)
+
+
+def test_a_disk_that_is_full(site: Site) -> None:
+    """A limit on the size of files, in a process of its own: the third bundle is too large."""
+    records = [{"EventTargetText": "x" * 1000, "UserId": n} for n in range(300)]
+    site.api.add(day(2), json.dumps(records).encode())
+    done = subprocess.run(
+        site.argv("sync"), cwd=REPO, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )  # fmt: skip
+    assert done.returncode == 4, done
+    (line,) = [line for line in done.stderr.splitlines() if "error" in line]
+    assert "too large" in line.lower() and "Traceback" not in done.stderr
+    assert site.names() == names(0, 1)
+    site.assert_clean()
+    site.run("sync")
+    assert len(site.names()) == 306
+
+
+@pytest.mark.parametrize("where", ["spool", "parts", "incoming", "commit.json", "ledger.json"])
+def test_a_disk_that_is_full_says_so(
+    site: Site, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    real_open, real_os_open = io.open, os.open
+
+    def full(path: Any) -> None:
+        if not isinstance(path, int) and where in str(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    def open_(file: Any, mode: str = "r", *args: Any, **named: Any) -> Any:
+        if "w" in mode:
+            full(file)
+        return real_open(file, mode, *args, **named)
+
+    def os_open(path: Any, flags: int, *args: Any, **named: Any) -> int:
+        if flags & os.O_CREAT:
+            full(path)
+        return real_os_open(path, flags, *args, **named)
+
+    with monkeypatch.context() as patched:
+        if where == "incoming":
+            real = os.replace
+            patched.setattr(os, "replace", lambda s, t: (full(t), real(s, t))[1])
+        patched.setattr(io, "open", open_)
+        patched.setattr(os, "open", os_open)
+        refused(site.run("sync", code=4), "No space left on device", "Make room")
+    site.run("sync")
+    assert site.names() == names(0, 1, 2)
+    site.assert_clean()
+
+
+# --- The ledger ---
+
+
+def overwrite(name: str, text: str) -> Spoil:
+    return lambda site: (site.data / name).write_text(text) and None
+
+
+def rewrite(change: Callable[[dict[str, Any]], None]) -> Spoil:
+    def spoil(site: Site) -> None:
+        ledger = site.ledger()
+        change(ledger)
+        (site.data / ".hauserpy" / "ledger.json").write_text(json.dumps(ledger))
+
+    return spoil
+
+
+FUTURE = rfc3339((datetime.now(UTC) + timedelta(days=3)).replace(microsecond=0))
+LEDGER = ".hauserpy/ledger.json"
+COMMIT = ".hauserpy/commit.json"
+SPOILED: dict[str, Spoil] = {
+    "empty": overwrite(LEDGER, ""),
+    "cut": lambda site: os.truncate(site.data / LEDGER, 100),
+    "zeros": overwrite(LEDGER, "\0" * 100),
+    "no object": overwrite(LEDGER, "[]"),
+    "empty object": overwrite(LEDGER, "{}"),
+    "deep": overwrite(LEDGER, "[" * 100_000),
+    "infinite version": rewrite(lambda ledger: ledger.update(version=float("inf"))),
+    "newer": rewrite(lambda ledger: ledger.update(version=99)),
+    "newer entry": rewrite(lambda ledger: ledger["entries"][0].update(version=99)),
+    "entry of odd shape": rewrite(lambda ledger: ledger["entries"].append("entry")),
+    "entry without a load": rewrite(lambda ledger: ledger["entries"][0].pop("load")),
+    "entry of no kind": rewrite(lambda ledger: ledger["entries"][0].update(kind="other")),
+    "infinite records": rewrite(lambda ledger: ledger["entries"][0].update(records=float("inf"))),
+    "overlap": rewrite(lambda ledger: ledger["entries"][0].update(stop=rfc3339(day(1).stop))),
+    "backwards": rewrite(lambda ledger: ledger["entries"][0].update(stop=rfc3339(day(-1).stop))),
+    "time without a zone": rewrite(lambda ledger: ledger.update(checkpoint="2026-09-02T00:00:00")),
+    "checkpoint of no time": rewrite(lambda ledger: ledger.update(checkpoint=7)),
+    "checkpoint in the future": rewrite(lambda ledger: ledger.update(checkpoint=FUTURE)),
+    "entry in the future": rewrite(lambda ledger: ledger["entries"][-1].update(stop=FUTURE)),
+    "commit of garbage": overwrite(COMMIT, "garbage"),
+    "commit of odd shape": overwrite(COMMIT, '{"ledger": "{}"}'),
+    "commit that is null": overwrite(COMMIT, "null"),
+    "hauser's mark ahead": overwrite(".sync.hauser", rfc3339(day(5).stop)),
+    "hauser's mark garbage": overwrite(".sync.hauser", "yesterday"),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+def test_a_ledger_that_cannot_be_trusted(site: Site, kind: str) -> None:
+    site.run("sync", "--max-bundles", "2")
+    SPOILED[kind](site)
+    before = {n: seen for n, seen in tree(site.data).items() if not n.endswith(".lock")}
+    since = rfc3339(day(0).start)
+    for command in (
+        ["sync"],
+        ["sync", "--dry-run"],
+        ["backfill", "--since", since, "--replace"],
+        ["skip", "--since", since, "--until", rfc3339(day(0).stop), "--reason", "x"],
+        ["status"],
+    ):
+        site.api.forget_requests()
+        ran = site.run(*command, code=10)
+        refused(ran)
+        assert site.got() == [], "it stops before anything is fetched"
+    left = {n: seen for n, seen in tree(site.data).items() if not n.endswith(".lock")}
+    files = {n for n in before if n.endswith((".csv", ".json"))}
+    assert {n: left[n] for n in files} == {n: before[n] for n in files}
+
+
+def test_an_empty_mark_of_hauser_without_a_ledger_of_ours(site: Site) -> None:
+    site.data.mkdir()
+    (site.data / ".sync.hauser").touch()
+    refused(site.run("sync", code=10), ".sync.hauser", "crash")
+    assert list(site.data.glob("*.csv")) == []
+    assert site.got() == []
+
+
+def test_an_empty_mark_of_hauser_beside_our_ledger_is_written_anew(site: Site) -> None:
+    """Our ledger knows better than what a crash of hauser left."""
+    site.run("sync", "--max-bundles", "2")
+    (site.data / ".sync.hauser").write_text("")
+    site.run("sync")
+    assert (site.data / ".sync.hauser").read_text() == rfc3339(day(2).stop)
+
+
+def test_a_mark_of_hauser_is_taken_over(site: Site) -> None:
+    site.data.mkdir()
+    (site.data / ".sync.hauser").write_text(rfc3339(day(1).start))
+    told = site.run("sync", "--json").json
+    assert told["bundles"] == 2
+    assert site.names() == names(1, 2)
+    assert site.kinds()[0] == ("1970-01-01T00:00:00Z", rfc3339(day(1).start), "hauser")
+    refused(site.run("backfill", "--since", rfc3339(day(0).start), "--replace", code=7), "hauser")
+
+
+# --- Command line and configuration ---
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sink"], ["sync", "--bundles"], ["sync", "--max-bundles", "0"],
+        ["sync", "--max-bundles", "many"], ["sync", "extra"], ["backfill"],
+        ["backfill", "--since", "yesterday"], ["backfill", "--since", "2026-13-01"],
+        ["backfill", "--since", "2026-09-02", "--until", "2026-09-01"],
+        ["skip", "--since", "2026-09-01", "--until", "2026-09-02"],
+        ["skip", "--since", "2026-09-01", "--until", "2026-09-02", "--reason", " "],
+        ["skip", "--since", "2026-09-02", "--until", "2026-09-02", "--reason", "x"],
+        ["skip", "--since", "2026-09-02", "--until", "2999-09-02", "--reason", "x"],
+        ["sync", "--watch", "--json"], ["sync", "--watch", "--dry-run"],
+        ["sync", "--log-format", "xml"],
+    ],
+)  # fmt: skip
+def test_usage_that_makes_no_sense(site: Site, arguments: list[str]) -> None:
+    ran = site.run(*arguments, code=2)
+    assert "rror: " in ran.err and ran.out == ""
+    assert not site.data.exists()
+    assert site.api.requests == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ({"CheckIntervall": '"1h"'}, "CheckInterval"),
+        ({"Backoff": '"soon"'}, "Backoff"),
+        ({"Workers": "0"}, "Workers"),
+        ({"Provider": '"azure"'}, "Provider"),
+        ({"FsApiToken": '""'}, "token"),
+        ({"Format": "["}, "config.toml"),
+    ],
+)
+def test_a_configuration_that_is_wrong(site: Site, lines: dict[str, str], said: str) -> None:
+    site.configure(**lines)
+    refused(site.run("sync", code=2), said)
+    told = site.run("sync", "--json", code=2).json
+    assert (told["ok"], told["exit_code"], told["error"]["kind"]) == (False, 2, "ConfigError")
+    assert not site.data.exists()
+
+
+def test_a_configuration_that_is_not_there(site: Site) -> None:
+    site.config.unlink()
+    refused(site.run("sync", code=2), "config.toml")
+
+
+def test_nothing_configured_at_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hauserpy.cli.group import run
+
+    (site.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(site.folder / "elsewhere")
+    site.capsys.readouterr()
+    assert run(["sync"]) == 2
+    assert "hauserpy config init" in site.capsys.readouterr().err
+
+
+def test_whoever_reads_our_output_may_leave(site: Site) -> None:
+    site.run("sync")
+    process = site.start("status")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) in (0, 1)
+    assert "Traceback" not in told and "BrokenPipe" not in told
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
