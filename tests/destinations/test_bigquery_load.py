@@ -215,7 +215,7 @@ def test_rows_older_than_their_partitions_are_warned_about(
     destination, layout = bq.ready(bq.settings(partition_expiration=timedelta(days=1)))
     with caplog.at_level(logging.WARNING, "hauserpy.destinations.bigquery"):
         bq.load(destination, layout, 0)
-    assert "longer ago than PartitionExpiration" in caplog.text
+    assert "longer ago than the table's PartitionExpiration" in caplog.text
 
 
 # Several at once
@@ -227,6 +227,7 @@ def test_without_the_lock_two_loads_of_one_window_would_both_commit(bq: World) -
     append = (
         "BEGIN TRANSACTION;"
         " ASSERT (SELECT COUNT(*) FROM fs_sync_ledger) = 0 AS 'nobody was here';"
+        " DELETE FROM fs_sync_ledger WHERE LoadId = 'replaced';"
         " INSERT INTO fs_sync_ledger (LoadId) VALUES ('x');"
         " COMMIT TRANSACTION"
     )

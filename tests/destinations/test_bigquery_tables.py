@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hauserpy.errors import ConfigError, DestinationRefused
+from hauserpy.errors import ConfigError, DestinationRefused, LedgerUnreadable
 from hauserpy.fields import catalogue, table_columns
 from hauserpy.model import EntryKind
 from tests.destinations.bigquery_world import World, events, expected_texts, window
@@ -139,6 +139,60 @@ def test_a_table_of_our_name_that_is_not_ours_is_refused(bq: World) -> None:
     )
     with pytest.raises(DestinationRefused, match="fs_sync_ledger is not hauserpy's"):
         bq.ready()
+
+
+@pytest.mark.parametrize("lost", ["fs_sync_ledger", "fs_sync_lock"])
+def test_a_ledger_of_which_a_table_is_lost_is_unreadable_and_not_made_anew(
+    bq: World, lost: str
+) -> None:
+    destination, layout = bq.ready()
+    bq.load(destination, layout, 0)
+    bq.server.service.catalog.drop_table(bq.server.PROJECT, bq.dataset, lost)
+    with pytest.raises(LedgerUnreadable, match=f"{lost} is missing"):
+        bq.ledger()
+    with pytest.raises(LedgerUnreadable, match=f"{lost} is missing"):
+        bq.ready()
+    assert lost not in bq.server.tables(bq.dataset)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM fs_sync_lock WHERE TRUE",
+        "INSERT INTO fs_sync_lock (LoadId) VALUES ('more')",
+        "UPDATE fs_sync_ledger SET Kind = 'state' WHERE TRUE",
+        "UPDATE fs_sync_ledger SET Kind = NULL WHERE TRUE",
+        "UPDATE fs_sync_ledger SET Version = 99 WHERE TRUE",
+        "UPDATE fs_sync_ledger SET Changes = '{' WHERE TRUE",
+    ],
+)
+def test_a_damaged_ledger_is_unreadable_for_reader_and_load(bq: World, damage: str) -> None:
+    destination, layout = bq.ready()
+    bq.load(destination, layout, 0)
+    staged = bq.staged(layout, window(0), events(0))
+    expected = destination.ledger().loads_in(window(0))
+    bq.sql(damage)
+    with pytest.raises(LedgerUnreadable):
+        bq.ledger()
+    if "Changes" not in damage:
+        with pytest.raises(LedgerUnreadable):
+            destination.load(
+                bq.entry(window(0), staged, EntryKind.BACKFILL),
+                staged.parts,
+                expected=expected,
+                checkpoint=None,
+            )
+    assert bq.texts() == expected_texts(0)
+
+
+def test_an_expiration_that_is_not_the_tables_is_told_and_left(
+    bq: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    bq.ready()
+    assert "PartitionExpiration" not in caplog.text
+    bq.ready(bq.settings(partition_expiration=timedelta(days=1)))
+    assert "PartitionExpiration is 1 day, 0:00:00, but that of table" in caplog.text
+    assert "expirationMs" not in bq.server.table(bq.dataset, "fs_export")["timePartitioning"]
 
 
 @pytest.mark.parametrize(

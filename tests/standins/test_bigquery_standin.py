@@ -515,6 +515,18 @@ def test_a_second_update_of_a_table_is_aborted(
     assert run(client, f"SELECT a FROM `{made}`") == [(1,)]
 
 
+def test_changes_that_find_no_row_conflict_with_nothing(
+    bigquery: BigQueryStandIn, client: gbq.Client, table: Any, dataset: str
+) -> None:
+    made = table()
+    delete = f"DELETE FROM `{made}` WHERE a = 1; INSERT INTO `{made}` (a) VALUES (1)"
+    first, gate = begin(client, bigquery, delete, f"{dataset}-7")
+    run(client, f"BEGIN TRANSACTION; {delete}; COMMIT TRANSACTION")
+    gate.release()
+    first.result(job_retry=None)
+    assert run(client, f"SELECT a FROM `{made}`") == [(1,), (1,)]
+
+
 def test_an_update_behind_anothers_commit_is_aborted(
     bigquery: BigQueryStandIn, client: gbq.Client, table: Any, dataset: str
 ) -> None:

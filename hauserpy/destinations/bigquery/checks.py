@@ -87,8 +87,7 @@ class _Probe:
         """Whether the columns fit; a table that is not there fits."""
         names = self._tables.names
         found = self._tables.find(names.export)
-        for name in (names.sync, names.ledger, names.lock):
-            self._tables.refuse_strange(name, self._tables.find(name))
+        self._tables.state()
         if found is None:
             return f"{names.export} will be created"
         wanted = table_columns(catalogue(self._settings.include_mobile_apps_fields))

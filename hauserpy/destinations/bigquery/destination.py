@@ -18,6 +18,7 @@ from hauserpy.destinations.bigquery.script import (
     HAUSER,
     INSERTED,
     LOADED,
+    LOCK,
     MOVED,
     STAGED,
     Export,
@@ -91,10 +92,12 @@ class BigQuery:
         return f"bigquery {bq.project}.{bq.dataset}.{bq.export_table}"
 
     def prepare(self, fields: Sequence[Field]) -> Layout:
-        self._tables.ensure_state(self._define)
+        found = self._tables.state()
+        self._stored = state.read_existing(self._connection, self._tables, found)
+        ledger = self._trusted(self._stored)
+        self._tables.ensure_state(found, self._define)
         export = self._export = self._tables.ensure_export(fields)
         self._staging.sweep()
-        ledger = self._trusted(self._read())
         self._strays_until = None
         if ledger.baseline() and ledger.checkpoint is not None:
             self._strays_until = state.leftover_reach(
@@ -136,7 +139,7 @@ class BigQuery:
         if (export := self._export) is None:
             raise RuntimeError("prepare() comes before load()")
         plan = self._plan(stored, entry, expected, checkpoint)
-        self._warn_of_expiry(entry)
+        self._warn_of_expiry(entry, export)
         filled = [part for part in parts if part.records]
         if not filled:
             return self._commit(plan, entry, expected, checkpoint)
@@ -167,7 +170,7 @@ class BigQuery:
             except JobFailed as failed:
                 self._tolerate(failed, "the checkpoint", attempt)
             else:
-                self._read()
+                self._stored = plans.stored_after(self._stored or stored, plan)
                 return
         raise self._exhausted("the checkpoint")
 
@@ -190,7 +193,8 @@ class BigQuery:
 
     def _read(self) -> sql.Stored:
         if self._export is None:
-            self._stored = state.read_existing(self._connection, self._tables)
+            found = self._tables.state()
+            self._stored = state.read_existing(self._connection, self._tables, found)
         else:
             self._stored = state.read(self._connection, self._tables.names)
         return self._stored
@@ -273,7 +277,8 @@ class BigQuery:
 
     def _tolerate(self, failed: JobFailed, what: str, attempt: int) -> None:
         """Returns, after a pause, when another attempt may go well."""
-        if failed.says(MOVED) or failed.says(LOADED) or failed.says(HAUSER):
+        if any(failed.says(text) for text in (MOVED, LOADED, HAUSER, LOCK)):
+            # What is wrong shows when the ledger is read again.
             return
         if not failed.passing:
             raise DestinationRefused(
@@ -290,12 +295,12 @@ class BigQuery:
             "Run again when fewer runs load into this table at once.",
         )
 
-    def _warn_of_expiry(self, entry: LedgerEntry) -> None:
-        kept = self._settings.bigquery.partition_expiration
+    def _warn_of_expiry(self, entry: LedgerEntry, export: Export) -> None:
+        kept = export.expiration
         if kept and entry.window.stop < self._clock() - kept:
             _log.warning(
-                "bundle %s ends at %s, which is longer ago than PartitionExpiration: BigQuery will"
-                " delete its rows soon",
+                "bundle %s ends at %s, which is longer ago than the table's PartitionExpiration:"
+                " BigQuery will delete its rows soon",
                 entry.bundle,
                 rfc3339(entry.window.stop),
             )

@@ -19,7 +19,8 @@ _FIRST_WAIT_SECONDS = 0.25
 _LONGEST_WAIT_SECONDS = 5.0
 
 _CONFLICT = re.compile(
-    r"aborted due to concurrent update|could not serialize access|concurrent (update|transaction)",
+    r"aborted due to concurrent update|could not serialize access|concurrent (update|transaction)"
+    r"|too many DML statements outstanding",
     re.IGNORECASE,
 )
 """The error strings of the page "Troubleshoot query issues", under concurrent DML."""

@@ -18,13 +18,15 @@ from typing import Any
 from hauserpy.destinations import sql
 from hauserpy.errors import ConfigError
 from hauserpy.fields import BUNDLE_START, EVENT_START
-from hauserpy.model import ENTRY_VERSION, Column, FieldType, LedgerEntry, Window
+from hauserpy.model import ENTRY_VERSION, Column, EntryKind, FieldType, LedgerEntry, Window
 
 MOVED = "hauserpy: the ledger has moved"
 LOADED = "hauserpy: already loaded"
 HAUSER = "hauserpy: hauser has run"
 STAGED = "hauserpy: rows are missing in the staging table"
 INSERTED = "hauserpy: rows are missing in the export table"
+STATE = "state"
+"""No kind of an entry; see `read_state`."""
 LOCK = "hauserpy: the lock table must have one row"
 
 TYPES = {
@@ -40,8 +42,10 @@ TYPES = {
 _TABLE_NAME = re.compile(r"[\w-]{1,1000}")
 _DAY = timedelta(days=1)
 
+_KINDS = ", ".join(f"'{kind.value}'" for kind in EntryKind)
 _SENSELESS = (
-    "StartTime IS NULL OR StopTime IS NULL OR StopTime < StartTime OR Kind IS NULL OR LoadId IS NULL"
+    "StartTime IS NULL OR StopTime IS NULL OR StopTime < StartTime OR LoadId IS NULL"
+    f" OR Kind IS NULL OR Kind NOT IN ({_KINDS})"
     f" OR Version IS NULL OR Version > {ENTRY_VERSION}"
 )
 """Rows of the ledger that we never write: then it is read again, and refused as unreadable."""
@@ -96,12 +100,14 @@ class Export:
 
     ``ingestion`` is the partitions' size (``DAY``) of an ingestion-time partitioned table, as
     hauser makes it; None for one partitioned by a column, or not at all. ``columns`` are those that
-    are filled, under the table's own names; ``json`` says that CustomVars is a JSON column.
+    are filled, under the table's own names; ``json`` says that CustomVars is a JSON column;
+    partitions are deleted after ``expiration``, None for never.
     """
 
     columns: tuple[Column, ...]
     ingestion: str | None = None
     json: bool = False
+    expiration: timedelta | None = None
 
     def name_of(self, field: str) -> str:
         return quoted(next(c.name for c in self.columns if c.field == field))
@@ -194,16 +200,22 @@ def transaction(names: Names, export: Export | None, plan: Plan) -> Script:
 def read_state(names: Names, *, ledger: bool, lock: bool, sync: bool) -> str:
     """One SELECT, hence one snapshot, of what the tables that exist hold.
 
-    The columns are the ledger's; the row whose Kind is NULL has SyncTable's greatest
-    BundleEndTime as StartTime and the lock's Checkpoint as StopTime.
+    The columns are the ledger's. One more row, whose Kind is `STATE`, has SyncTable's greatest
+    BundleEndTime as StartTime, the lock's Checkpoint as StopTime, and how many rows the lock table
+    has as Records.
     """
-    none = "CAST(NULL AS TIMESTAMP)"
-    synced = f"(SELECT MAX(BundleEndTime) FROM {quoted(names.sync)})" if sync else none
-    checkpoint = f"(SELECT MAX(Checkpoint) FROM {quoted(names.lock)})" if lock else none
-    rest = [f"CAST(NULL AS {TYPES[kind]}) AS {name}" for name, kind in sql.LEDGER_COLUMNS.items()][
-        2:
+    table = quoted(names.lock)
+    told = {
+        "StartTime": f"(SELECT MAX(BundleEndTime) FROM {quoted(names.sync)})" if sync else None,
+        "StopTime": f"(SELECT MAX(Checkpoint) FROM {table})" if lock else None,
+        "Kind": f"'{STATE}'",
+        "Records": f"(SELECT COUNT(*) FROM {table})" if lock else None,
+    }
+    values = [
+        f"{told.get(name) or f'CAST(NULL AS {TYPES[kind]})'} AS {name}"
+        for name, kind in sql.LEDGER_COLUMNS.items()
     ]
-    state = f"SELECT {synced} AS StartTime, {checkpoint} AS StopTime, {', '.join(rest)}"
+    state = f"SELECT {', '.join(values)}"
     if not ledger:
         return state
     columns = ", ".join(sql.LEDGER_COLUMNS)

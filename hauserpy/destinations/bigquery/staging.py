@@ -33,6 +33,8 @@ _MULTIPART_BELOW = 5 * 1024 * 1024
 _UPLOAD_TIMEOUT_SECONDS = (10.0, 600.0)
 _CHUNK_RETRIES = 6
 _ATTEMPTS = 5
+_PAGE = 1000
+"""Tables in one answer of a listing: the most that there can be."""
 _DETAILS = 3
 
 
@@ -107,7 +109,10 @@ class Staging:
 
     def _dead(self) -> list[str]:
         listed = self._connection.client.list_tables(
-            self._connection.dataset, retry=None, timeout=gcp.TIMEOUT_SECONDS
+            self._connection.dataset,
+            page_size=_PAGE,
+            retry=None,
+            timeout=gcp.TIMEOUT_SECONDS,
         )
         return [
             f"{t.project}.{t.dataset_id}.{t.table_id}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,24 +13,36 @@ from hauserpy.destinations.bigquery.jobs import api_parameter, labels
 from hauserpy.destinations.bigquery.script import Export, Names, Parameter
 from hauserpy.destinations.bigquery.tables import Tables
 from hauserpy.destinations.sql import Stored
+from hauserpy.errors import LedgerUnreadable
 from hauserpy.fields import BUNDLE_START
 
 
 def read(connection: Connection, names: Names) -> Stored:
     """All three tables must exist."""
-    return _read(connection, script.read_state(names, ledger=True, lock=True, sync=True))
+    return _read(connection, names, dict.fromkeys((names.ledger, names.lock, names.sync), True))
 
 
-def read_existing(connection: Connection, tables: Tables) -> Stored:
-    """Of the tables that exist; those that do not count as empty."""
-    names = tables.names
-    there = {n: tables.find(n) is not None for n in (names.ledger, names.lock, names.sync)}
-    if not any(there.values()):
-        return Stored()
-    text = script.read_state(
-        names, ledger=there[names.ledger], lock=there[names.lock], sync=there[names.sync]
-    )
-    return _read(connection, text)
+def read_existing(connection: Connection, tables: Tables, found: Mapping[str, Any]) -> Stored:
+    """Of the tables that exist; those that do not count as empty.
+
+    ``found`` is what `Tables.state` told. Raises LedgerUnreadable when tables are missing that must
+    be there, since the others are.
+    """
+    try:
+        return _read_existing(connection, tables.names, found)
+    except LedgerUnreadable:
+        # Another first run may have been making them while we looked.
+        return _read_existing(connection, tables.names, tables.state())
+
+
+def _read_existing(connection: Connection, names: Names, found: Mapping[str, Any]) -> Stored:
+    there = {name: table is not None for name, table in found.items()}
+    stored = _read(connection, names, there) if any(there.values()) else Stored()
+    if there[names.lock] and not there[names.ledger]:
+        raise _torn(f"table {names.ledger} is missing, though {names.lock} is there.")
+    if stored.entries and not there[names.lock]:
+        raise _torn(f"table {names.lock} is missing, though {names.ledger} has entries.")
+    return stored
 
 
 def leftover_reach(
@@ -47,11 +60,26 @@ def leftover_reach(
     return found
 
 
-def _read(connection: Connection, text: str) -> Stored:
+def _read(connection: Connection, names: Names, there: Mapping[str, bool]) -> Stored:
+    text = script.read_state(
+        names, ledger=there[names.ledger], lock=there[names.lock], sync=there[names.sync]
+    )
     rows = _rows(connection, text)
-    state = next(r for r in rows if r["Kind"] is None)
-    return sql.stored(
-        (r for r in rows if r["Kind"] is not None), state["StopTime"], state["StartTime"]
+    states = [r for r in rows if r["Kind"] == script.STATE]
+    if len(states) != 1:
+        raise _torn(f"table {names.ledger} has rows that are no entries.")
+    (state,) = states
+    if there[names.lock] and state["Records"] != 1:
+        raise _torn(f"table {names.lock} has {state['Records']} rows, and must have one.")
+    entries = (r for r in rows if r["Kind"] != script.STATE)
+    return sql.stored(entries, state["StopTime"], state["StartTime"])
+
+
+def _torn(reason: str) -> LedgerUnreadable:
+    return LedgerUnreadable(
+        reason,
+        "Restore it (BigQuery keeps deleted tables and rows for seven days, see its time travel);"
+        " hauserpy never takes it for an empty one.",
     )
 
 

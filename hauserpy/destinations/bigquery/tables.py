@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from hauserpy.config import Settings
@@ -86,7 +87,7 @@ class Tables:
             columns, missing = self.reconciled(found, wanted)
             strict = [f.name for f in found.schema if f.mode == "REQUIRED"]
             if not missing and not strict:
-                return Export(columns, ingestion(found), self._is_json(found, columns))
+                return self._as_export(found, columns)
             self._patch(found, missing)
         raise DestinationUnavailable(
             f"table {self.names.export} keeps changing while its columns are being added.",
@@ -173,14 +174,38 @@ class Tables:
 
         self._connection.call(f"the columns of table {self.names.export} cannot be extended", patch)
 
-    def _is_json(self, found: Any, columns: Sequence[Column]) -> bool:
+    def _as_export(self, found: Any, columns: tuple[Column, ...]) -> Export:
         name = next(c.name for c in columns if c.type is FieldType.CUSTOM_VARS)
-        return any(f.name == name and f.field_type == "JSON" for f in found.schema)
+        json = any(f.name == name and f.field_type == "JSON" for f in found.schema)
+        partitioning = found.time_partitioning
+        kept = None if partitioning is None else partitioning.expiration_ms
+        expiration = None if kept is None else timedelta(milliseconds=int(kept))
+        wanted = self._settings.bigquery.partition_expiration or None
+        if wanted != expiration:
+            # hauser would set it, and with it delete partitions; that is for the owner to decide.
+            _log.warning(
+                "PartitionExpiration is %s, but that of table %s is %s and stays; ALTER TABLE … SET"
+                " OPTIONS (partition_expiration_days = …) changes it",
+                wanted or "0s",
+                self.names.export,
+                expiration or "none",
+            )
+        return Export(columns, ingestion(found), json, expiration)
 
-    def ensure_state(self, run: Callable[[str], None]) -> None:
-        """SyncTable as hauser makes it, the ledger, and the lock with its row.
+    def state(self) -> dict[str, Any]:
+        """SyncTable, the ledger and the lock by name; None for those that are not there.
 
-        ``run`` runs a statement as a job.
+        Raises DestinationRefused for one that neither we nor hauser made.
+        """
+        found = {n: self.find(n) for n in (self.names.sync, self.names.ledger, self.names.lock)}
+        for name, table in found.items():
+            self._refuse_strange(name, table)
+        return found
+
+    def ensure_state(self, found: Mapping[str, Any], run: Callable[[str], None]) -> None:
+        """SyncTable as hauser makes it, the ledger, and last the lock with its row.
+
+        ``found`` is what `state` told; ``run`` runs a statement as a job.
         """
         from google.cloud import bigquery
 
@@ -188,21 +213,15 @@ class Tables:
             (self.names.sync, sql.SYNC_COLUMNS, "REQUIRED"),
             (self.names.ledger, sql.LEDGER_COLUMNS, "NULLABLE"),
         ):
-            found = self.find(name)
-            self.refuse_strange(name, found)
-            if found is None:
+            if found[name] is None:
                 schema = [
                     bigquery.SchemaField(n, script.TYPES[t], mode) for n, t in columns.items()
                 ]
                 self.create(bigquery.Table(name, schema=schema))
-        found = self.find(self.names.lock)
-        self.refuse_strange(self.names.lock, found)
-        if found is None:
+        if found[self.names.lock] is None:
             run(script.create_lock(self.names.lock))
 
-    def refuse_strange(self, name: str, found: Any) -> None:
-        """Raise DestinationRefused for a table of a name of ours that neither we nor hauser made;
-        ``found`` is None when there is no such table."""
+    def _refuse_strange(self, name: str, found: Any) -> None:
         if found is None:
             return
         columns = {

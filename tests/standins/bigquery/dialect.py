@@ -31,6 +31,9 @@ class Statement:
     source: str | None = None
     """Of an INSERT: the rows to be inserted, as a SELECT in DuckDB's SQL."""
     columns: list[str] = field(default_factory=list)
+    matches: str | None = None
+    """Of an UPDATE or DELETE: how many rows it would change, as a SELECT."""
+    match_parameters: dict[str, Any] = field(default_factory=dict)
     literals: frozenset[int] = frozenset()
     """Of an INSERT: which columns get a literal, whose type bends to the column's."""
 
@@ -103,6 +106,13 @@ class Translator:
         made = Statement(kind, tree.sql("duckdb"), used, target, reads)
         if isinstance(tree, exp.Insert):
             self._insert(tree, made)
+        if isinstance(tree, exp.Update | exp.Delete) and not tree.args.get("from_"):
+            condition = tree.args["where"].this
+            names = {p.name for p in condition.find_all(exp.Parameter)}
+            made.match_parameters = {n: v for n, v in used.items() if n in names}
+            made.matches = (
+                f"SELECT count(*) FROM {tree.this.sql('duckdb')} WHERE {condition.sql('duckdb')}"
+            )
         return made
 
     def _insert(self, tree: exp.Insert, made: Statement) -> None:

@@ -2,7 +2,7 @@
 
 From the page "Multi-statement transactions": a transaction reads one snapshot; UPDATE, DELETE and
 MERGE of one table by two transactions conflict, and one of the two is cancelled; reads and appends
-conflict with nothing. DuckDB underneath gives the snapshot and the rollback; this adds the rules
+conflict with nothing, nor does a statement that finds no row to change. DuckDB underneath gives the snapshot and the rollback; this adds the rules
 that are BigQuery's own.
 """
 

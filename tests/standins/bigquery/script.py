@@ -191,7 +191,7 @@ class _Run:
         alone = self.transaction is None
         mine = self.transaction or self._s.isolation.begin(alone=True)
         try:
-            if made.kind in _MUTATES:
+            if made.kind in _MUTATES and self._matches(mine, made):
                 self._s.isolation.mutate(mine, made.target)
             if made.kind == "INSERT":
                 self._check_insert(mine, made)
@@ -205,6 +205,13 @@ class _Run:
                 self._s.isolation.rollback(mine)
         self._translator.row_count = counted[0][0] if counted else 0
         self.outcome.affected = self._translator.row_count
+
+    def _matches(self, mine: Transaction, made: Statement) -> bool:
+        """Whether it changes any row: a DELETE that finds nothing conflicts with nothing."""
+        if made.matches is None:
+            return True
+        ((count,),) = mine.cursor.execute(made.matches, made.match_parameters).fetchall()
+        return bool(count)
 
     def _check_insert(self, mine: Transaction, made: Statement) -> None:
         """BigQuery's own: no silent conversion of types, few partitions, days as partitions."""
