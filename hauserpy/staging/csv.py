@@ -19,6 +19,8 @@ from hauserpy.model import FieldType, Layout
 from hauserpy.transform import Rows
 
 _MOST_REMEMBERED = 1 << 14
+_LONGEST_REMEMBERED = 200
+"""Characters: long texts seldom come twice, and thousands of them would fill the memory."""
 _SPECIAL = '",\n\r'
 """What makes a field need quotes. A lone CR as well: readers may take it for a line's end."""
 
@@ -108,5 +110,7 @@ class _Quoted(dict[Any, str]):
         return list(map(self.__getitem__, values))
 
     def __missing__(self, value: str) -> str:
-        self[value] = made = _quoted(value)
+        made = _quoted(value)
+        if len(value) <= _LONGEST_REMEMBERED:
+            self[value] = made
         return made

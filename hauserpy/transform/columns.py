@@ -26,8 +26,6 @@ _RUN = b"0" * 19
 """As many digits as an integer beyond an int64 has, at least."""
 _MOST_KEYS = 1 << 16
 _ABSENT = object()
-_DIGITS = bytes(0x30 if 0x30 <= c <= 0x39 else 0x20 for c in range(256))
-_WIDE = b"0" * len(str(INT64.stop))
 
 _PLAIN_TYPES = {
     FieldType.INT64: frozenset((int, _NONE)),
@@ -60,7 +58,6 @@ class Columnar:
         custom = [c.max_bytes for c in layout.columns if c.type is FieldType.CUSTOM_VARS]
         bounds = [b for b in (*custom, layout.custom_value_bytes) if b is not None]
         self._most_custom = min(bounds, default=None)
-        self._typed = layout.custom_vars is CustomVarsKind.TYPED
         self._typed = layout.custom_vars is CustomVarsKind.TYPED
 
     def columns(self, records: list[dict[str, Any]]) -> tuple[list[list[Any]], set[int]]:

@@ -20,20 +20,21 @@ from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import empty_folder, stage
 from tests.bundles import COLUMNS, WINDOW, here
 
-record = b'{"IndvId":%d,"EventStart":"2026-11-22T04:05:06.5Z","PageUrl":"' + b"x" * 400 + b'","a_str":"y"}'
-member = gzip.compress(b",".join(record % n for n in range(20_000)))
+# Long texts that never come twice are what a memory of texts must not keep.
+record = b'{"IndvId":%d,"EventStart":"2026-11-22T04:05:06.5Z","PageUrl":"%d' + b"x" * 3000 + b'","a_str":"y"}'
+members = [gzip.compress(b",".join(record % (n, n) for n in range(k * 3000, (k + 1) * 3000))) for k in range(7)]
 
 def run(times, folder):
     spool = Spool(folder / "spool")
     with closing(spool):
         spool.write(gzip.compress(b"["))
         for n in range(times):
-            spool.write((gzip.compress(b",") if n else b"") + member)
+            spool.write((gzip.compress(b",") if n else b"") + members[n])
         spool.write(gzip.compress(b"]"))
         spool.finish()
         made = stage(spool, Job(Layout(COLUMNS, compression=Compression.GZIP), WINDOW, None, 1 << 24),
                      empty_folder(folder / "parts"), here())
-    assert made.records == 20_000 * times
+    assert made.records == 3000 * times
     return made.bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 with tempfile.TemporaryDirectory() as folder:
