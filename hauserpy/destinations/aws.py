@@ -110,9 +110,10 @@ def _of_answer(what: str, response: Any) -> HauserpyError:
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     text = f"{what}: AWS answers {code or status} ({told.get('Message') or 'no message'})."
     if code in _MOVED or status == 301:
-        return ConfigError(
-            text, "The bucket is in another region: set Region in [s3] to the bucket's own."
-        )
+        headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        right = headers.get("x-amz-bucket-region") or told.get("Region")
+        named = f'"{right}"' if right else "the bucket's own"
+        return ConfigError(text, f"The bucket is in another region: set Region = {named} in [s3].")
     if code == "NoSuchBucket":
         return ConfigError(text, "Set Bucket in [s3] to a bucket that exists, or create it.")
     if code in _DENIED or status in (401, 403):

@@ -6,6 +6,7 @@ as JSON lines on stdin, each a list of what to do at once; how the children ende
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import os
@@ -83,6 +84,8 @@ def load(order: dict[str, Any]) -> int:
 
 
 def main() -> None:
+    for name in ("boto3", "google.cloud.storage"):
+        importlib.import_module(name)
     for line in sys.stdin:
         children = []
         for order in json.loads(line):
