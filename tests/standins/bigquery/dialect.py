@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import sqlglot
@@ -38,6 +39,7 @@ class Statement:
     """Of an INSERT: which columns get a literal, whose type bends to the column's."""
 
 
+@cache
 def split(script: str) -> list[str]:
     """The statements of a script, without their semicolons. Blocks (BEGIN … END) are refused."""
     try:
@@ -57,7 +59,9 @@ def split(script: str) -> list[str]:
     return [s.strip() for s in statements]
 
 
+@cache
 def parse(statement: str) -> exp.Expression:
+    """The statement's tree, which is shared: to be copied before it is changed."""
     try:
         found = sqlglot.parse_one(statement, read="bigquery")
     except SqlglotError as error:

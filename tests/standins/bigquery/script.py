@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 from sqlglot import exp
-from sqlglot.tokens import Tokenizer, TokenType
 
 from tests.standins.bigquery.catalog import PARTITION_TIME, Catalog, Table
 from tests.standins.bigquery.dialect import Statement, Translator, parse, split
@@ -21,6 +21,9 @@ from tests.standins.bigquery.types import Parameter, of_duck
 Allow = Callable[[str, Table], None]
 """Raises accessDenied when a permission (``bigquery.tables.getData``) is withheld."""
 
+_ASSERT = re.compile(
+    r"ASSERT\s*(?P<condition>.*?)(?:\s+AS\s+'(?P<message>[^'\\]*)')?", re.IGNORECASE | re.DOTALL
+)
 _MUTATES = ("UPDATE", "DELETE", "MERGE", "TRUNCATE_TABLE")
 
 
@@ -111,7 +114,7 @@ class _Run:
         return found
 
     def statement(self, text: str) -> None:
-        words = [t.text.upper() for t in Tokenizer(dialect="bigquery").tokenize(text)[:2]]
+        words = [word.upper() for word in text.split(None, 2)[:2]]
         match words:
             case ["BEGIN"] | ["BEGIN", "TRANSACTION"]:
                 if self.transaction is not None:
@@ -136,15 +139,11 @@ class _Run:
         return self.transaction
 
     def _assert(self, text: str) -> None:
-        tokens = Tokenizer(dialect="bigquery").tokenize(text)
-        message, end = "", len(text)
-        if (
-            len(tokens) > 3
-            and tokens[-1].token_type is TokenType.STRING
-            and tokens[-2].token_type is TokenType.ALIAS
-        ):
-            message, end = tokens[-1].text, tokens[-2].start
-        condition = self._translator.expression(text[tokens[0].end + 1 : end])
+        found = _ASSERT.fullmatch(text)
+        if found is None:
+            raise Refused("invalidQuery", f"Syntax error: {text[:40]}")
+        condition = self._translator.expression(found["condition"])
+        message = found["message"]
         self._check(condition)
         if self._dry_run:
             return
