@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,8 @@ class Journal:
             if waiting.exists():
                 waiting.chmod(self._mode)
                 waiting.replace(place)
+                with suppress(OSError):
+                    waiting.parent.rmdir()
             # Also when a run that died has renamed it: it may not be on the disk yet.
             disk.fsync_folder(place.parent)
         disk.write_atomically(self._ledger, files.encode(commit.ledger))

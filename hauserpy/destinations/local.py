@@ -267,7 +267,8 @@ class Local:
         except HauserpyError:
             return
         kept = commit.sources if commit is not None else frozenset()
-        if self._relative(waiting / "0") not in kept:
+        file = waiting / "0"
+        if self._relative(file) not in kept or not file.exists():
             shutil.rmtree(waiting, ignore_errors=True)
 
     def _read(self) -> Ledger:

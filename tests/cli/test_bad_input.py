@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from hauserpy.model import rfc3339
-from tests.cli.site import REPO, Ran, Site, body, day, names, tree
+from tests.cli.place import REPO, Place, Ran, body, day, names, tree
 
-Spoil = Callable[[Site], None]
+Spoil = Callable[[Place], None]
 
 
 def refused(ran: Ran, *said: str) -> None:
@@ -35,28 +35,28 @@ def refused(ran: Ran, *said: str) -> None:
 # --- The API ---
 
 
-def test_a_wrong_token(site: Site) -> None:
-    right, site.api.token = site.api.token, "na1.wrong"
-    site.configure()
-    ran = site.run("sync", code=5)
+def test_a_wrong_token(place: Place) -> None:
+    right, place.api.token = place.api.token, "na1.wrong"
+    place.configure()
+    ran = place.run("sync", code=5)
     assert right not in ran.err
     refused(ran, "401")
-    assert not site.ledger()["entries"]
-    assert len(site.api.requests) == 1, "it is not tried again"
+    assert not place.ledger()["entries"]
+    assert len(place.api.requests) == 1, "it is not tried again"
 
 
 @pytest.mark.parametrize("fault", ["html", "null", "500", "503,retry-after=none", "reset"])
-def test_a_list_that_is_none(site: Site, fault: str) -> None:
-    site.api.faults.add(f"list:{fault}:*")
-    refused(site.run("sync", code=4), "list of bundles")
-    assert not site.ledger()["entries"]
-    site.assert_clean()
+def test_a_list_that_is_none(place: Place, fault: str) -> None:
+    place.api.faults.add(f"list:{fault}:*")
+    refused(place.run("sync", code=4), "list of bundles")
+    assert not place.ledger()["entries"]
+    place.assert_clean()
 
 
-def test_a_wait_beyond_what_is_allowed(site: Site) -> None:
-    site.configure(RetryAfterMax='"10s"')
-    site.api.faults.add("get:429:*,retry-after=3600")
-    refused(site.run("sync", code=4), "RetryAfterMax")
+def test_a_wait_beyond_what_is_allowed(place: Place) -> None:
+    place.configure(RetryAfterMax='"10s"')
+    place.api.faults.add("get:429:*,retry-after=3600")
+    refused(place.run("sync", code=4), "RetryAfterMax")
 
 
 CORRUPT: dict[str, bytes] = {
@@ -88,72 +88,72 @@ CORRUPT: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("kind", CORRUPT)
-def test_a_bundle_that_is_none(site: Site, kind: str) -> None:
+def test_a_bundle_that_is_none(place: Place, kind: str) -> None:
     """What came before it stays, nothing of it is loaded, and nothing behind it is tried."""
-    site.api.add(day(1), CORRUPT[kind])
-    ran = site.run("sync", code=6)
+    place.api.add(day(1), CORRUPT[kind])
+    ran = place.run("sync", code=6)
     (line,) = [line for line in ran.err.splitlines() if "error" in line]
-    bundle = next(b for b in site.api.bundles if b.window == day(1))
+    bundle = next(b for b in place.api.bundles if b.window == day(1))
     assert bundle.id in line and "at byte" in line and "hauserpy skip" in line
-    assert site.names() == names(0)
-    assert site.checkpoint() == rfc3339(day(0).stop)
+    assert place.names() == names(0)
+    assert place.checkpoint() == rfc3339(day(0).stop)
     assert "loaded 1 bundle" in ran.out
-    site.assert_clean()
-    site.api.add(day(1), body(day(1)))
-    site.run("sync")
-    assert site.names() == names(0, 1, 2), "mended, it goes on"
+    place.assert_clean()
+    place.api.add(day(1), body(day(1)))
+    place.run("sync")
+    assert place.names() == names(0, 1, 2), "mended, it goes on"
 
 
 @pytest.mark.parametrize("fault", ["corrupt", "crc", "truncated", "trailing", "number-record"])
-def test_a_bundle_that_is_spoiled_on_its_way(site: Site, fault: str) -> None:
-    site.api.faults.add(f"get[1]:{fault}:*")
-    refused(site.run("sync", code=6), "is corrupt")
-    assert not site.ledger()["entries"]
-    site.assert_clean()
+def test_a_bundle_that_is_spoiled_on_its_way(place: Place, fault: str) -> None:
+    place.api.faults.add(f"get[1]:{fault}:*")
+    refused(place.run("sync", code=6), "is corrupt")
+    assert not place.ledger()["entries"]
+    place.assert_clean()
 
 
-def test_a_record_that_is_too_large(site: Site) -> None:
-    site.configure(MaxRecordBytes="1048576")
-    site.api.add(day(0), json.dumps([{"user_a_str": "x" * 1_100_000}]).encode())
-    refused(site.run("sync", code=6), "MaxRecordBytes")
-    assert not site.ledger()["entries"]
+def test_a_record_that_is_too_large(place: Place) -> None:
+    place.configure(MaxRecordBytes="1048576")
+    place.api.add(day(0), json.dumps([{"user_a_str": "x" * 1_100_000}]).encode())
+    refused(place.run("sync", code=6), "MaxRecordBytes")
+    assert not place.ledger()["entries"]
 
 
-def test_a_bundle_that_the_api_no_longer_has(site: Site) -> None:
-    site.api.faults.add("get[1]:404:*")
-    refused(site.run("sync", code=6), "no longer has it", "hauserpy skip")
-    assert len(site.got()) == 1, "it is not tried again"
+def test_a_bundle_that_the_api_no_longer_has(place: Place) -> None:
+    place.api.faults.add("get[1]:404:*")
+    refused(place.run("sync", code=6), "no longer has it", "hauserpy skip")
+    assert len(place.got()) == 1, "it is not tried again"
 
 
-def test_a_download_that_is_always_cut(site: Site) -> None:
-    site.api.faults.add("get:cut@50%:*")
-    refused(site.run("sync", code=4), "download")
-    assert not site.ledger()["entries"]
-    site.assert_clean()
+def test_a_download_that_is_always_cut(place: Place) -> None:
+    place.api.faults.add("get:cut@50%:*")
+    refused(place.run("sync", code=4), "broke after")
+    assert not place.ledger()["entries"]
+    place.assert_clean()
 
 
-def test_a_server_that_hangs(site: Site) -> None:
-    site.configure(ReadTimeout='"1s"', BackoffStepsMax="1")
-    site.api.faults.add("list:hang:*")
-    refused(site.run("sync", code=4))
-    site.assert_clean()
+def test_a_server_that_hangs(place: Place) -> None:
+    place.configure(ReadTimeout='"1s"', BackoffStepsMax="1")
+    place.api.faults.add("list:hang:*")
+    refused(place.run("sync", code=4))
+    place.assert_clean()
 
 
 # --- The disk ---
 
 
-def test_a_save_dir_that_is_a_file(site: Site) -> None:
-    site.data.write_text("mine")
+def test_a_save_dir_that_is_a_file(place: Place) -> None:
+    place.data.write_text("mine")
     for command in (["sync"], ["backfill", "--since", "2026-09-01"]):
-        refused(site.run(*command, code=2), "SaveDir" if command[0] == "backfill" else "data")
-    assert site.data.read_text() == "mine"
-    assert site.got() == []
+        refused(place.run(*command, code=2), "SaveDir" if command[0] == "backfill" else "data")
+    assert place.data.read_text() == "mine"
+    assert place.got() == []
 
 
-def test_a_save_dir_below_a_file(site: Site) -> None:
-    (site.folder / "file").write_text("mine")
-    site.configure(SaveDir=json.dumps(str(site.folder / "file" / "data")))
-    refused(site.run("sync", code=2))
+def test_a_save_dir_below_a_file(place: Place) -> None:
+    (place.folder / "file").write_text("mine")
+    place.configure(SaveDir=json.dumps(str(place.folder / "file" / "data")))
+    refused(place.run("sync", code=2))
 
 
 def unwritable() -> Path | None:
@@ -171,51 +171,51 @@ def unwritable() -> Path | None:
 
 
 @pytest.mark.parametrize("key", ["SaveDir", "TmpDir"])
-def test_a_folder_that_is_read_only(site: Site, key: str) -> None:
-    place = unwritable()
-    if place is None:
+def test_a_folder_that_is_read_only(place: Place, key: str) -> None:
+    folder = unwritable()
+    if folder is None:
         pytest.skip("there is no folder here in which root may not write")
-    site.configure(**{key: json.dumps(str(place / "hauserpy"))})
-    refused(site.run("sync", code=5), str(place))
-    assert not site.ledger()["entries"]
+    place.configure(**{key: json.dumps(str(folder / "hauserpy"))})
+    refused(place.run("sync", code=5), str(folder))
+    assert not place.ledger()["entries"]
 
 
-def test_a_save_dir_that_has_become_read_only(site: Site) -> None:
+def test_a_save_dir_that_has_become_read_only(place: Place) -> None:
     """The ordinary kind, with permissions: it binds everybody but root."""
     if os.geteuid() == 0:
         pytest.skip("root may write anywhere; see the test before this one")
-    site.run("sync", "--max-bundles", "1")
-    for folder in (site.data, site.data / ".hauserpy", site.data / ".hauserpy" / "incoming"):
+    place.run("sync", "--max-bundles", "1")
+    for folder in (place.data, place.data / ".hauserpy", place.data / ".hauserpy" / "incoming"):
         folder.chmod(0o500)
     try:
-        refused(site.run("sync", code=5))
-        assert site.run("sync", "--dry-run").code == 0, "reading needs no permission to write"
+        refused(place.run("sync", code=5))
+        assert place.run("sync", "--dry-run").code == 0, "reading needs no permission to write"
     finally:
-        for folder in (site.data, site.data / ".hauserpy", site.data / ".hauserpy" / "incoming"):
+        for folder in (place.data, place.data / ".hauserpy", place.data / ".hauserpy" / "incoming"):
             folder.chmod(0o700)
-    assert site.names() == names(0)
+    assert place.names() == names(0)
 
 
-def test_a_disk_that_is_full(site: Site) -> None:
+def test_a_disk_that_is_full(place: Place) -> None:
     """A limit on the size of files, in a process of its own: the third bundle is too large."""
     records = [{"EventTargetText": "x" * 1000, "UserId": n} for n in range(300)]
-    site.api.add(day(2), json.dumps(records).encode())
+    place.api.add(day(2), json.dumps(records).encode())
     done = subprocess.run(
-        site.argv("sync"), cwd=REPO, capture_output=True, text=True, check=False,
+        place.argv("sync"), cwd=REPO, capture_output=True, text=True, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
     )  # fmt: skip
     assert done.returncode == 4, done
     (line,) = [line for line in done.stderr.splitlines() if "error" in line]
     assert "too large" in line.lower() and "Traceback" not in done.stderr
-    assert site.names() == names(0, 1)
-    site.assert_clean()
-    site.run("sync")
-    assert len(site.names()) == 306
+    assert place.names() == names(0, 1)
+    place.assert_clean()
+    place.run("sync")
+    assert len(place.names()) == 306
 
 
 @pytest.mark.parametrize("where", ["spool", "parts", "incoming", "commit.json", "ledger.json"])
 def test_a_disk_that_is_full_says_so(
-    site: Site, monkeypatch: pytest.MonkeyPatch, where: str
+    place: Place, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     real_open, real_os_open = io.open, os.open
 
@@ -239,24 +239,24 @@ def test_a_disk_that_is_full_says_so(
             patched.setattr(os, "replace", lambda s, t: (full(t), real(s, t))[1])
         patched.setattr(io, "open", open_)
         patched.setattr(os, "open", os_open)
-        refused(site.run("sync", code=4), "No space left on device", "Make room")
-    site.run("sync")
-    assert site.names() == names(0, 1, 2)
-    site.assert_clean()
+        refused(place.run("sync", code=4), "No space left on device", "Make room")
+    place.run("sync")
+    assert place.names() == names(0, 1, 2)
+    place.assert_clean()
 
 
 # --- The ledger ---
 
 
 def overwrite(name: str, text: str) -> Spoil:
-    return lambda site: (site.data / name).write_text(text) and None
+    return lambda place: (place.data / name).write_text(text) and None
 
 
 def rewrite(change: Callable[[dict[str, Any]], None]) -> Spoil:
-    def spoil(site: Site) -> None:
-        ledger = site.ledger()
+    def spoil(place: Place) -> None:
+        ledger = place.ledger()
         change(ledger)
-        (site.data / ".hauserpy" / "ledger.json").write_text(json.dumps(ledger))
+        (place.data / ".hauserpy" / "ledger.json").write_text(json.dumps(ledger))
 
     return spoil
 
@@ -266,7 +266,7 @@ LEDGER = ".hauserpy/ledger.json"
 COMMIT = ".hauserpy/commit.json"
 SPOILED: dict[str, Spoil] = {
     "empty": overwrite(LEDGER, ""),
-    "cut": lambda site: os.truncate(site.data / LEDGER, 100),
+    "cut": lambda place: os.truncate(place.data / LEDGER, 100),
     "zeros": overwrite(LEDGER, "\0" * 100),
     "no object": overwrite(LEDGER, "[]"),
     "empty object": overwrite(LEDGER, "{}"),
@@ -279,7 +279,7 @@ SPOILED: dict[str, Spoil] = {
     "entry of no kind": rewrite(lambda ledger: ledger["entries"][0].update(kind="other")),
     "infinite records": rewrite(lambda ledger: ledger["entries"][0].update(records=float("inf"))),
     "overlap": rewrite(lambda ledger: ledger["entries"][0].update(stop=rfc3339(day(1).stop))),
-    "backwards": rewrite(lambda ledger: ledger["entries"][0].update(stop=rfc3339(day(-1).stop))),
+    "backwards": rewrite(lambda ledger: ledger["entries"][0].update(stop=rfc3339(day(-2).stop))),
     "time without a zone": rewrite(lambda ledger: ledger.update(checkpoint="2026-09-02T00:00:00")),
     "checkpoint of no time": rewrite(lambda ledger: ledger.update(checkpoint=7)),
     "checkpoint in the future": rewrite(lambda ledger: ledger.update(checkpoint=FUTURE)),
@@ -293,10 +293,10 @@ SPOILED: dict[str, Spoil] = {
 
 
 @pytest.mark.parametrize("kind", SPOILED)
-def test_a_ledger_that_cannot_be_trusted(site: Site, kind: str) -> None:
-    site.run("sync", "--max-bundles", "2")
-    SPOILED[kind](site)
-    before = {n: seen for n, seen in tree(site.data).items() if not n.endswith(".lock")}
+def test_a_ledger_that_cannot_be_trusted(place: Place, kind: str) -> None:
+    place.run("sync", "--max-bundles", "2")
+    SPOILED[kind](place)
+    before = {n: seen for n, seen in tree(place.data).items() if not n.endswith(".lock")}
     since = rfc3339(day(0).start)
     for command in (
         ["sync"],
@@ -305,39 +305,39 @@ def test_a_ledger_that_cannot_be_trusted(site: Site, kind: str) -> None:
         ["skip", "--since", since, "--until", rfc3339(day(0).stop), "--reason", "x"],
         ["status"],
     ):
-        site.api.forget_requests()
-        ran = site.run(*command, code=10)
+        place.api.forget_requests()
+        ran = place.run(*command, code=10)
         refused(ran)
-        assert site.got() == [], "it stops before anything is fetched"
-    left = {n: seen for n, seen in tree(site.data).items() if not n.endswith(".lock")}
+        assert place.got() == [], "it stops before anything is fetched"
+    left = {n: seen for n, seen in tree(place.data).items() if not n.endswith(".lock")}
     files = {n for n in before if n.endswith((".csv", ".json"))}
     assert {n: left[n] for n in files} == {n: before[n] for n in files}
 
 
-def test_an_empty_mark_of_hauser_without_a_ledger_of_ours(site: Site) -> None:
-    site.data.mkdir()
-    (site.data / ".sync.hauser").touch()
-    refused(site.run("sync", code=10), ".sync.hauser", "crash")
-    assert list(site.data.glob("*.csv")) == []
-    assert site.got() == []
+def test_an_empty_mark_of_hauser_without_a_ledger_of_ours(place: Place) -> None:
+    place.data.mkdir()
+    (place.data / ".sync.hauser").touch()
+    refused(place.run("sync", code=10), ".sync.hauser", "crash")
+    assert list(place.data.glob("*.csv")) == []
+    assert place.got() == []
 
 
-def test_an_empty_mark_of_hauser_beside_our_ledger_is_written_anew(site: Site) -> None:
+def test_an_empty_mark_of_hauser_beside_our_ledger_is_written_anew(place: Place) -> None:
     """Our ledger knows better than what a crash of hauser left."""
-    site.run("sync", "--max-bundles", "2")
-    (site.data / ".sync.hauser").write_text("")
-    site.run("sync")
-    assert (site.data / ".sync.hauser").read_text() == rfc3339(day(2).stop)
+    place.run("sync", "--max-bundles", "2")
+    (place.data / ".sync.hauser").write_text("")
+    place.run("sync")
+    assert (place.data / ".sync.hauser").read_text() == rfc3339(day(2).stop)
 
 
-def test_a_mark_of_hauser_is_taken_over(site: Site) -> None:
-    site.data.mkdir()
-    (site.data / ".sync.hauser").write_text(rfc3339(day(1).start))
-    told = site.run("sync", "--json").json
+def test_a_mark_of_hauser_is_taken_over(place: Place) -> None:
+    place.data.mkdir()
+    (place.data / ".sync.hauser").write_text(rfc3339(day(1).start))
+    told = place.run("sync", "--json").json
     assert told["bundles"] == 2
-    assert site.names() == names(1, 2)
-    assert site.kinds()[0] == ("1970-01-01T00:00:00Z", rfc3339(day(1).start), "hauser")
-    refused(site.run("backfill", "--since", rfc3339(day(0).start), "--replace", code=7), "hauser")
+    assert place.names() == names(1, 2)
+    assert place.kinds()[0] == ("1970-01-01T00:00:00Z", rfc3339(day(1).start), "hauser")
+    refused(place.run("backfill", "--since", rfc3339(day(0).start), "--replace", code=7), "hauser")
 
 
 # --- Command line and configuration ---
@@ -358,11 +358,11 @@ def test_a_mark_of_hauser_is_taken_over(site: Site) -> None:
         ["sync", "--log-format", "xml"],
     ],
 )  # fmt: skip
-def test_usage_that_makes_no_sense(site: Site, arguments: list[str]) -> None:
-    ran = site.run(*arguments, code=2)
+def test_usage_that_makes_no_sense(place: Place, arguments: list[str]) -> None:
+    ran = place.run(*arguments, code=2)
     assert "rror: " in ran.err and ran.out == ""
-    assert not site.data.exists()
-    assert site.api.requests == []
+    assert not place.data.exists()
+    assert place.api.requests == []
 
 
 @pytest.mark.parametrize(
@@ -376,32 +376,32 @@ def test_usage_that_makes_no_sense(site: Site, arguments: list[str]) -> None:
         ({"Format": "["}, "config.toml"),
     ],
 )
-def test_a_configuration_that_is_wrong(site: Site, lines: dict[str, str], said: str) -> None:
-    site.configure(**lines)
-    refused(site.run("sync", code=2), said)
-    told = site.run("sync", "--json", code=2).json
+def test_a_configuration_that_is_wrong(place: Place, lines: dict[str, str], said: str) -> None:
+    place.configure(**lines)
+    refused(place.run("sync", code=2), said)
+    told = place.run("sync", "--json", code=2).json
     assert (told["ok"], told["exit_code"], told["error"]["kind"]) == (False, 2, "ConfigError")
-    assert not site.data.exists()
+    assert not place.data.exists()
 
 
-def test_a_configuration_that_is_not_there(site: Site) -> None:
-    site.config.unlink()
-    refused(site.run("sync", code=2), "config.toml")
+def test_a_configuration_that_is_not_there(place: Place) -> None:
+    place.config.unlink()
+    refused(place.run("sync", code=2), "config.toml")
 
 
-def test_nothing_configured_at_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_configured_at_all(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     from hauserpy.cli.group import run
 
-    (site.folder / "elsewhere").mkdir()
-    monkeypatch.chdir(site.folder / "elsewhere")
-    site.capsys.readouterr()
+    (place.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(place.folder / "elsewhere")
+    place.capsys.readouterr()
     assert run(["sync"]) == 2
-    assert "hauserpy config init" in site.capsys.readouterr().err
+    assert "hauserpy config init" in place.capsys.readouterr().err
 
 
-def test_whoever_reads_our_output_may_leave(site: Site) -> None:
-    site.run("sync")
-    process = site.start("status")
+def test_whoever_reads_our_output_may_leave(place: Place) -> None:
+    place.run("sync")
+    process = place.start("status")
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
