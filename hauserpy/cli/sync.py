@@ -47,12 +47,15 @@ def work_of(*, max_bundles: int | None = None, dry_run: bool = False) -> Work:
     """One sync, as `hauserpy.cli.run` does it."""
 
     def once(plant: Plant, summary: Summary, settings: Settings) -> None:
+        segments = settings.export_api is ExportApi.SEGMENTS
         runs.sync(
             plant,
             summary,
             start=_start(settings),
-            keep_start=settings.export_api is ExportApi.SEGMENTS,
+            keep_start=segments and settings.start_time is None,
             from_start=settings.local.use_start_time,
+            # Generation 1 may never have had what lies between StartTime and its first bundle.
+            tell_before=segments,
             max_bundles=max_bundles,
             dry_run=dry_run,
         )

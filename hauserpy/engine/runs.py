@@ -59,6 +59,7 @@ def sync(
     start: datetime | None = None,
     keep_start: bool = False,
     from_start: bool = False,
+    tell_before: bool = False,
     max_bundles: int | None = None,
     dry_run: bool = False,
 ) -> None:
@@ -67,11 +68,15 @@ def sync(
     ``start`` is where to begin when there is no checkpoint yet (None: with the first bundle that
     is offered); with ``keep_start`` it becomes the checkpoint, so that later runs begin there too
     whatever they think "30 days ago" is. With ``from_start`` it counts even when there is a
-    checkpoint, and what is loaded is still passed over. ``summary`` is filled as the run goes: on
-    an error, what was loaded before stays loaded and is told there.
+    checkpoint, and what is loaded is still passed over. With ``tell_before``, a ``start`` before
+    all that is loaded, which sync will not come back to, is told with what to do about it.
+    ``summary`` is filled as the run goes: on an error, what was loaded before stays loaded and is
+    told there.
     """
 
     def plan(ledger: Ledger) -> Iterator[Step]:
+        if tell_before and not from_start:
+            _tell_before(plant.reporter, ledger, start)
         after = start if from_start or ledger.checkpoint is None else ledger.checkpoint
         loaded = [e.window for e in ledger.entries]
         for bundle in plant.source.due(after, loaded=loaded):
@@ -272,6 +277,18 @@ def _begun(plant: Plant, ledger: Ledger, origin: datetime | None) -> Ledger:
     window = Window(BEGINNING, origin)
     plant.destination.advance(origin, expected=ledger.loads_in(window))
     return ledger.raised_to(origin)
+
+
+def _tell_before(reporter: Reporter, ledger: Ledger, start: datetime | None) -> None:
+    if start is None or ledger.checkpoint is None:
+        return
+    first = min([ledger.checkpoint, *(e.window.start for e in ledger.entries[:1])])
+    if start < first:
+        reporter.note(
+            f"StartTime {rfc3339(start)} lies before all that is loaded, and sync goes on from the"
+            f" checkpoint. `hauserpy backfill --since {rfc3339(start)} --until {rfc3339(first)}`"
+            " loads what lies between."
+        )
 
 
 def _refuse_baseline(destination: Destination, ledger: Ledger, step: Step) -> None:

@@ -151,7 +151,7 @@ class Site:
 
     def files(self) -> list[Path]:
         """The CSV files, in the order of their windows, hauser's among them."""
-        return sorted(self.save.rglob("*.csv"), key=lambda p: int(p.stem.split("-")[-1]))
+        return sorted(self.save.rglob("*.csv"), key=lambda p: float(p.stem.split("-")[-1]))
 
     def rows(self) -> list[dict[str, str]]:
         """The rows of all CSV files."""
