@@ -9,7 +9,8 @@ from hauserpy.config import Settings
 from hauserpy.destinations import gcp
 from hauserpy.destinations.bigquery.bucket import Bucket
 from hauserpy.destinations.bigquery.client import Connection
-from hauserpy.destinations.bigquery.script import create_lock, quoted
+from hauserpy.destinations.bigquery.queries import create_lock
+from hauserpy.destinations.bigquery.script import quoted
 from hauserpy.destinations.bigquery.staging import PREFIX
 from hauserpy.destinations.bigquery.tables import Tables, ingestion
 from hauserpy.errors import AccessDenied, HauserpyError

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from hauserpy.destinations import gcp, sql
-from hauserpy.destinations.bigquery import script
+from hauserpy.destinations.bigquery import queries, script
 from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.jobs import api_parameter, labels
 from hauserpy.destinations.bigquery.script import Export, Names, Parameter
@@ -48,30 +48,30 @@ def _read_existing(connection: Connection, names: Names, found: Mapping[str, Any
 def leftover_reach(
     connection: Connection, names: Names, export: Export, after: datetime
 ) -> datetime | None:
-    """See `hauserpy.destinations.bigquery.script.leftover_reach`."""
+    """See `hauserpy.destinations.bigquery.queries.leftover_reach`."""
     if BUNDLE_START not in {c.field for c in export.columns}:
         return None
     parameters = [Parameter("after", "TIMESTAMP", after)]
     if export.ingestion:
         low = script.hauser_partition(after, export.ingestion)
         parameters.append(Parameter("partition", "TIMESTAMP", low))
-    rows = _rows(connection, script.leftover_reach(names.export, export), parameters)
+    rows = _rows(connection, queries.leftover_reach(names.export, export), parameters)
     found: datetime | None = rows[0]["Reach"]
     return found
 
 
 def _read(connection: Connection, names: Names, there: Mapping[str, bool]) -> Stored:
-    text = script.read_state(
+    text = queries.read_state(
         names, ledger=there[names.ledger], lock=there[names.lock], sync=there[names.sync]
     )
     rows = _rows(connection, text)
-    states = [r for r in rows if r["Kind"] == script.STATE]
+    states = [r for r in rows if r["Kind"] == queries.STATE]
     if len(states) != 1:
         raise _torn(f"table {names.ledger} has rows that are no entries.")
     (state,) = states
     if there[names.lock] and state["Records"] != 1:
         raise _torn(f"table {names.lock} has {state['Records']} rows, and must have one.")
-    entries = (r for r in rows if r["Kind"] != script.STATE)
+    entries = (r for r in rows if r["Kind"] != queries.STATE)
     return sql.stored(entries, state["StopTime"], state["StartTime"])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hauserpy.config import Settings
 from hauserpy.destinations import gcp, sql
-from hauserpy.destinations.bigquery import script
+from hauserpy.destinations.bigquery import queries, script
 from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.script import Export, Names
 from hauserpy.errors import DestinationRefused, DestinationUnavailable
@@ -219,7 +219,7 @@ class Tables:
                 ]
                 self.create(bigquery.Table(name, schema=schema))
         if found[self.names.lock] is None:
-            run(script.create_lock(self.names.lock))
+            run(queries.create_lock(self.names.lock))
 
     def _refuse_strange(self, name: str, found: Any) -> None:
         if found is None:

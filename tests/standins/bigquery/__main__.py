@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import threading
+from contextlib import suppress
 
 from tests.standins.bigquery.server import BigQueryStandIn
 
@@ -18,16 +19,13 @@ def main() -> None:
     parser.add_argument("--location", default="US")
     parser.add_argument("--bucket", action="append", default=[], help="make this bucket")
     chosen = parser.parse_args()
-    with BigQueryStandIn(chosen.port) as server:
+    with suppress(KeyboardInterrupt), BigQueryStandIn(chosen.port) as server:
         for name in chosen.dataset:
             server.dataset(name, chosen.location)
         for name in chosen.bucket:
             server.service.objects.create_bucket(name)
         print(server.url, flush=True)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            return
+        threading.Event().wait()
 
 
 if __name__ == "__main__":
