@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,6 +62,26 @@ def fsync_folder(path: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file that may be gone already."""
     path.unlink(missing_ok=True)
+
+
+def probe(folder: Path) -> int:
+    """Write in ``folder``, made for the while where it is missing; the bytes that are free there.
+
+    Leaves nothing behind. Raises OSError.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder, prefix=".hauserpy-check-") as written:
+            written.write(b"probe")
+            written.flush()
+            os.fsync(written.fileno())
+        return shutil.disk_usage(folder).free
+    finally:
+        for path in missing:
+            # Somebody else may have put something there meanwhile.
+            with suppress(OSError):
+                path.rmdir()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from hauserpy.cli.answer import answer
 from hauserpy.cli.common import WHEN, Common, command
 from hauserpy.cli.look import read_ledger
 from hauserpy.cli.run import now
@@ -36,7 +36,7 @@ def bundles(
     settings, _, ledger = read_ledger(common)
     found = [_told(bundle, ledger) for bundle in _offered(settings, since, until)]
     if as_json:
-        click.echo(json.dumps({"command": "bundles", "bundles": found}))
+        click.echo(answer("bundles", {"bundles": found}))
         return
     for one in found:
         click.echo(f"{one['start']}  {one['stop']}  {one['state']:<10}  {one['bundle']}")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 
 import click
 
-from hauserpy.cli.common import Common, command
-from hauserpy.cli.console import size
+from hauserpy import disk
+from hauserpy.cli.answer import answer
+from hauserpy.cli.common import Common, Told, command
+from hauserpy.cli.console import Console, size
 from hauserpy.cli.inforce import settings_to_run
 from hauserpy.cli.run import now
 from hauserpy.config import Settings
@@ -37,13 +35,15 @@ def check(common: Common, *, as_json: bool) -> None:
             click.echo(f"{'✓' if one.ok else '✗'} {one.name}: {one.detail}")
             if not one.ok and one.remedy:
                 click.echo(f"    {one.remedy}")
-    bad = [one for one in found if not one.ok]
+    bad = [one.name for one in found if not one.ok]
+    problems = "1 problem" if len(bad) == 1 else f"{len(bad)} problems"
+    failed = CheckFailed(f"{problems} found: {', '.join(bad)}.") if bad else None
     if as_json:
         told = [{"name": c.name, "ok": c.ok, "detail": c.detail, "remedy": c.remedy} for c in found]
-        click.echo(json.dumps({"command": "check", "ok": not bad, "checks": told}))
-    if bad:
-        problems = "1 problem" if len(bad) == 1 else f"{len(bad)} problems"
-        raise CheckFailed(f"{problems} found: {', '.join(c.name for c in bad)}.")
+        click.echo(answer("check", {"checks": told}, failed))
+    if failed is not None:
+        Console(common).failed(failed)
+        raise Told(failed.exit_code)
 
 
 def _checks(common: Common) -> Iterator[Check]:
@@ -74,12 +74,7 @@ def _api(settings: Settings) -> Iterator[Check]:
 def _disk(settings: Settings) -> Iterator[Check]:
     folder = settings.tmp_dir
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder, prefix="hauserpy-check-") as probe:
-            probe.write(b"probe")
-            probe.flush()
-            os.fsync(probe.fileno())
-        free = shutil.disk_usage(folder).free
+        free = disk.probe(folder)
     except OSError as error:
         detail = f"TmpDir {folder} cannot be written: {error.strerror}"
         yield Check("disk", ok=False, detail=detail, remedy="Set TmpDir to a folder that can be.")

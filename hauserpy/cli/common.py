@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from hauserpy.errors import HauserpyError
+
 OPTIONS = (
     click.Option(
         ["-c", "--config", "config_path"],
@@ -48,7 +50,10 @@ def remember(ctx: click.Context, given: dict[str, Any]) -> Common:
 
 
 def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """`click.command` with the common options; the function gets a `Common` first."""
+    """`click.command` with the common options; the function gets a `Common` first.
+
+    Errors that it raises are told as the log is written, with ``--json`` on stdout as well.
+    """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
@@ -56,7 +61,12 @@ def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], click.C
             names = [option.name for option in OPTIONS if option.name]
             ctx = click.get_current_context()
             common = remember(ctx, {name: given.pop(name) for name in names})
-            return function(common, **given)
+            try:
+                return function(common, **given)
+            except HauserpyError as error:
+                command = ctx.command_path.partition(" ")[2]
+                _tell(common, command, error, as_json=given.get("as_json", False))
+                raise Told(error.exit_code) from error
 
         made: click.Command = click.command(*args, **kwargs)(wrapped)
         made.params.extend(OPTIONS)
@@ -71,6 +81,15 @@ class Told(Exception):
     def __init__(self, code: int) -> None:
         self.code = code
         super().__init__(code)
+
+
+def _tell(common: Common, command: str, error: HauserpyError, *, as_json: bool) -> None:
+    from hauserpy.cli.answer import answer
+    from hauserpy.cli.console import Console
+
+    Console(common).failed(error)
+    if as_json:
+        click.echo(answer(command, {}, error))
 
 
 class When(click.ParamType[datetime]):

@@ -12,6 +12,7 @@ from typing import Any
 
 from hauserpy.cli.common import Common
 from hauserpy.engine.report import Summary
+from hauserpy.errors import HauserpyError
 from hauserpy.model import Bundle, EntryKind, LedgerEntry, rfc3339
 
 
@@ -65,8 +66,9 @@ class Console:
     def warning(self, message: str) -> None:
         self._line("warning", message)
 
-    def error(self, message: str, **fields: Any) -> None:
-        self._line("error", message, **fields)
+    def failed(self, error: HauserpyError) -> None:
+        """What ended the command."""
+        self._line("error", str(error), code=error.exit_code, kind=type(error).__name__)
 
     def began(self, bundle: Bundle) -> None:
         self.detail(f"bundle {bundle}: fetching")
@@ -101,16 +103,21 @@ class Console:
 
     def close(self) -> None: ...
 
-    def _line(self, level: str, message: str, **fields: Any) -> None:
+    def line(self, level: str, message: str, **fields: Any) -> str:
+        """How a message is written."""
         if self._json:
             told = {"time": rfc3339(datetime.now(UTC)), "level": level, "message": message}
-            self._write(json.dumps({**told, **fields}, ensure_ascii=False))
-        else:
-            head = "" if level in ("info", "debug") else f"{level}: "
-            self._write(f"hauserpy: {head}{message}")
+            return json.dumps({**told, **fields}, ensure_ascii=False)
+        head = "" if level in ("info", "debug") else f"{level}: "
+        return f"hauserpy: {head}{message}"
+
+    def _line(self, level: str, message: str, **fields: Any) -> None:
+        self._write(self.line(level, message, **fields))
 
     def _write(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        # In one piece: print() writes the line's end on its own, and threads talk at once.
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 class Live(Console):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from hauserpy.cli.answer import answer
 from hauserpy.cli.common import Common, Told
 from hauserpy.cli.console import Console, console_for, hear, summary_text
 from hauserpy.cli.inforce import settings_to_run
@@ -77,7 +77,7 @@ def run_with(
     finally:
         console.close()
     if as_json:
-        click.echo(_json(name, summary, None))
+        click.echo(answer(name, summary.to_json()))
     elif dry_run:
         click.echo(_planned(summary))
     elif not common.quiet:
@@ -87,9 +87,9 @@ def run_with(
 def _tell_error(
     console: Console, name: str, summary: Summary, error: HauserpyError, *, as_json: bool
 ) -> None:
-    console.error(str(error), code=error.exit_code, kind=type(error).__name__)
+    console.failed(error)
     if as_json:
-        click.echo(_json(name, summary, error))
+        click.echo(answer(name, summary.to_json(), error))
     elif summary.loaded:
         click.echo(summary_text(summary, now()))
 
@@ -163,7 +163,9 @@ def _signals(stop: Waiter, console: Console) -> Iterator[None]:
             os._exit(128 + signum)
         seen.append(signum)
         stop.stop(signum)
-        os.write(2, b"hauserpy: stopping after the load in hand; once more stops at once\n")
+        said = console.line("info", "stopping after the load in hand; once more stops at once")
+        # Not by the console: the signal may have come while it was writing.
+        os.write(2, f"{said}\n".encode())
 
     before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -171,23 +173,6 @@ def _signals(stop: Waiter, console: Console) -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
-
-
-def _json(name: str, summary: Summary, error: HauserpyError | None) -> str:
-    told = {
-        "command": name,
-        "ok": error is None,
-        "exit_code": 0 if error is None else error.exit_code,
-        "error": None
-        if error is None
-        else {
-            "kind": type(error).__name__,
-            "reason": error.reason,
-            "instruction": error.instruction,
-        },
-        **summary.to_json(),
-    }
-    return json.dumps(told, ensure_ascii=False)
 
 
 def _planned(summary: Summary) -> str:

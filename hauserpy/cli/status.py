@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
+from hauserpy.cli.answer import answer
 from hauserpy.cli.common import Common, command
 from hauserpy.cli.console import changes_text, size, span
 from hauserpy.cli.look import read_ledger
@@ -23,7 +23,7 @@ def status(common: Common, *, as_json: bool) -> None:
     _, name, ledger = read_ledger(common)
     told = _told(name, ledger)
     if as_json:
-        click.echo(json.dumps(told, ensure_ascii=False))
+        click.echo(answer("status", told))
         return
     rows = [("destination", name), ("checkpoint", _checkpoint(told))]
     if told["hauser_until"]:
@@ -43,7 +43,6 @@ def _told(name: str, ledger: Ledger) -> dict[str, Any]:
     loaded = [e for e in ledger.entries if e.kind in (EntryKind.SYNC, EntryKind.BACKFILL)]
     baseline = ledger.baseline()
     return {
-        "command": "status",
         "destination": name,
         "checkpoint": None if checkpoint is None else rfc3339(checkpoint),
         "lag_seconds": lag,

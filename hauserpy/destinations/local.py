@@ -12,7 +12,6 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -133,13 +132,9 @@ class Local:
         made = not folder.exists()
         try:
             with disk.explained(f"SaveDir {folder} cannot be used"):
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=folder, prefix=".hauserpy-check-") as probe:
-                    probe.write(b"probe")
-                    probe.flush()
-                    os.fsync(probe.fileno())
-                if made:
-                    folder.rmdir()
+                disk.probe(folder)
+                if self._own.exists():
+                    disk.probe(self._own)
         except HauserpyError as error:
             yield Check("folder", ok=False, detail=error.reason, remedy=error.instruction)
             return
