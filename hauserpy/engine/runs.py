@@ -74,17 +74,21 @@ def sync(
     told there.
     """
 
+    seen: list[datetime] = []
+
     def plan(ledger: Ledger) -> Iterator[Step]:
+        seen.clear()
         if tell_before and not from_start:
             _tell_before(plant.reporter, ledger, start)
         after = start if from_start or ledger.checkpoint is None else ledger.checkpoint
         loaded = [e.window for e in ledger.entries]
         for bundle in plant.source.due(after, loaded=loaded):
             yield from steps_for(ledger, bundle)
+            seen.append(bundle.window.stop)
 
     _run(
         plant, plan, EntryKind.SYNC, summary, max_bundles=max_bundles, dry_run=dry_run,
-        origin=start if keep_start else None,
+        origin=start if keep_start else None, seen=seen,
     )  # fmt: skip
 
 
@@ -163,6 +167,7 @@ def _run(
     dry_run: bool = False,
     done: set[Window] | None = None,
     origin: datetime | None = None,
+    seen: Sequence[datetime] = (),
 ) -> None:
     began = time.monotonic()
     try:
@@ -173,7 +178,7 @@ def _run(
             return
         layout = plant.destination.prepare(plant.fields)
         with _temp_folder(plant.temp) as temp, closing(Pool(plant.workers)) as pool:
-            run = _Run(plant, plan, kind, summary, done if done is not None else set())
+            run = _Run(plant, kind, summary, done if done is not None else set(), seen)
             in_vain = 0
             while True:
                 left = None if max_bundles is None else max_bundles - len(summary.loaded)
@@ -208,17 +213,19 @@ def _run(
 @dataclass(slots=True)
 class _Run:
     plant: Plant
-    plan: Plan
     kind: EntryKind
     summary: Summary
     done: set[Window]
+    seen: Sequence[datetime]
+    """The ends of the bundles that sync has planned wholly, whether there was anything to load."""
 
     def load_all(self, ledger: Ledger, line: Line) -> None:
         ledger = self._pass_over(ledger)
         for ready in line:
             ledger = self._load(ledger, ready)
             self.plant.stop(0)
-        self._pass_over(ledger)
+        # What was offered last may be loaded already, and lie behind a gap or the very beginning.
+        self._pass_over(ledger, max(self.seen, default=None))
 
     def _load(self, ledger: Ledger, ready: Ready) -> Ledger:
         plant, step, staged = self.plant, ready.step, ready.staged
@@ -250,17 +257,21 @@ class _Run:
         plant.reporter.loaded(stored, time.monotonic() - began)
         return after
 
-    def _pass_over(self, ledger: Ledger) -> Ledger:
-        """Move the checkpoint over what a backfill has loaded behind it."""
-        if self.kind is not EntryKind.SYNC or ledger.checkpoint is None:
+    def _pass_over(self, ledger: Ledger, seen: datetime | None = None) -> Ledger:
+        """Move the checkpoint over what a backfill has loaded behind it, and to the end of what was
+        ``seen`` when all of that is loaded."""
+        if self.kind is not EntryKind.SYNC or (ledger.checkpoint is None and seen is None):
             return ledger
-        reach = ledger.reach(ledger.checkpoint)
+        start = ledger.checkpoint or BEGINNING
+        reach = ledger.reach(max(start, seen or start))
         if reach == ledger.checkpoint:
             return ledger
-        window = Window(ledger.checkpoint, reach)
+        window = Window(start, reach)
         expected = ledger.loads_in(window)
         self.plant.destination.advance(reach, expected=expected)
-        self.summary.passed.append(window)
+        loaded = ledger.overlapping(window)
+        first = max(start, loaded[0].window.start) if loaded else start
+        self.summary.passed.append(Window(first, reach))
         self.summary.checkpoint = reach
         return ledger.raised_to(reach)
 
