@@ -1,0 +1,181 @@
+"""What a run does when others load beside it, when something fails, and when it is stopped."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from hauserpy.engine.report import Summary
+from hauserpy.engine.runs import sync
+from hauserpy.errors import ApiUnavailable, BundleGone, CorruptBundle, Interrupted, LedgerMoved
+from hauserpy.ledger import Ledger, Step
+from hauserpy.model import EntryKind, LedgerEntry
+from hauserpy.pipeline.spool import Spool
+from tests.destinations.bundles import Run
+from tests.destinations.local_backing import read_rows
+from tests.engine.scripted import (
+    Scripted,
+    folder_of,
+    hour,
+    plant,
+    synced,
+    text_of,
+    with_fetch,
+)
+
+
+def rows(base: Path) -> list[str]:
+    return sorted(
+        str(row["EventTargetText"])
+        for path in (base / "data").glob("*.csv")
+        for row in read_rows(path)
+    )
+
+
+def whole(*numbers: int) -> list[str]:
+    return sorted(f"{n}/{half}" for n in numbers for half in range(2))
+
+
+def test_loads_are_in_order_and_the_checkpoint_with_each(tmp_path: Path) -> None:
+    destination = folder_of(tmp_path)
+    seen: list[tuple[int, object]] = []
+
+    def look(entry: LedgerEntry) -> None:
+        ledger = destination.ledger()
+        seen.append((len(ledger.entries), ledger.checkpoint))
+        assert entry.window.stop == ledger.checkpoint
+
+    destination.after_load = look
+    summary = synced(plant(Scripted(), destination, tmp_path))
+    assert seen == [(n + 1, hour(n).stop) for n in range(5)]
+    assert [e.bundle for e in summary.loaded] == list("01234")
+    assert (summary.records, summary.checkpoint) == (10, hour(4).stop)
+
+
+def test_fetching_runs_ahead_but_not_away(tmp_path: Path) -> None:
+    """While one bundle loads, the next ones are fetched: two, not all."""
+    source, destination = Scripted([hour(n) for n in range(8)]), folder_of(tmp_path)
+    ahead = threading.Semaphore(0)
+    source.before_fetch = lambda bundle: ahead.release()
+
+    def wait(entry: LedgerEntry) -> None:
+        number = int(entry.bundle)
+        assert len(source.fetched) <= number + 3
+        if number == 0:
+            assert ahead.acquire(timeout=30) and ahead.acquire(timeout=30)
+
+    destination.before_load = wait
+    synced(plant(source, destination, tmp_path))
+    assert source.fetched == list("01234567")
+
+
+@pytest.mark.parametrize(
+    "error", [CorruptBundle("it is none", offset=0), BundleGone("it is gone."),
+              ApiUnavailable("no answer.")],
+)  # fmt: skip
+def test_an_error_comes_after_all_before_it_is_loaded(tmp_path: Path, error: Exception) -> None:
+    source = Scripted(errors={"3": error})  # type: ignore[dict-item]  # one of ours, by the list
+    summary = Summary()
+    with pytest.raises(type(error)):
+        synced(plant(source, folder_of(tmp_path), tmp_path), summary)
+    assert rows(tmp_path) == whole(0, 1, 2)
+    assert summary.checkpoint == hour(2).stop
+    assert list((tmp_path / "tmp").iterdir()) == []
+    source.errors.clear()
+    synced(plant(source, folder_of(tmp_path), tmp_path))
+    assert rows(tmp_path) == whole(0, 1, 2, 3, 4)
+
+
+def test_a_list_that_breaks_off_comes_after_all_that_it_gave(tmp_path: Path) -> None:
+    source = Scripted(errors={"list:3": ApiUnavailable("page 2 is missing.")})
+    with pytest.raises(ApiUnavailable):
+        synced(plant(source, folder_of(tmp_path), tmp_path))
+    assert rows(tmp_path) == whole(0, 1, 2)
+
+
+def test_a_download_that_begins_again_counts_once(tmp_path: Path) -> None:
+    source = Scripted()
+
+    def again(step: Step, spool: Spool) -> None:
+        text = text_of(step.bundle)
+        for length in (1, len(text) // 2, len(text) - 1):
+            spool.write(text[:length])
+            spool.restart()
+        spool.write(text)
+
+    synced(with_fetch(plant(source, folder_of(tmp_path), tmp_path), again))
+    assert rows(tmp_path) == whole(0, 1, 2, 3, 4)
+
+
+def test_what_another_run_loads_meanwhile_is_passed_over(tmp_path: Path) -> None:
+    source, destination = Scripted(), folder_of(tmp_path)
+    other = Run(folder_of(tmp_path), tmp_path / "other")
+
+    def meddle(entry: LedgerEntry) -> None:
+        if entry.bundle == "1":
+            for number in (1, 3):
+                if not other.destination.ledger().overlapping(hour(number)):
+                    records = [{"EventTargetText": f"other {number}"}]
+                    other.load(hour(number), records, kind=EntryKind.BACKFILL)
+
+    destination.before_load = meddle
+    summary = synced(plant(source, destination, tmp_path))
+    assert rows(tmp_path) == sorted([*whole(0, 2, 4), "other 1", "other 3"])
+    assert [e.bundle for e in summary.loaded] == ["0", "2", "4"]
+    assert destination.ledger().checkpoint == hour(4).stop
+    assert source.listed == 2
+
+
+def test_a_run_that_always_comes_too_late_gives_up(tmp_path: Path) -> None:
+    source, destination = Scripted(), folder_of(tmp_path)
+
+    def late(entry: LedgerEntry) -> None:
+        raise LedgerMoved("another run was quicker.")
+
+    destination.before_load = late
+    with pytest.raises(LedgerMoved):
+        synced(plant(source, destination, tmp_path))
+    assert 2 < source.listed < 20
+    assert destination.ledger() == Ledger()
+
+
+def test_coming_too_late_now_and_then_is_no_reason_to_give_up(tmp_path: Path) -> None:
+    source, destination = Scripted([hour(n) for n in range(30)]), folder_of(tmp_path)
+    met: set[str] = set()
+
+    def late(entry: LedgerEntry) -> None:
+        if entry.bundle not in met:
+            met.add(entry.bundle)
+            raise LedgerMoved("another run was quicker.")
+
+    destination.before_load = late
+    assert len(synced(plant(source, destination, tmp_path)).loaded) == 30
+
+
+def test_the_load_in_hand_is_finished_when_the_run_is_stopped(tmp_path: Path) -> None:
+    source, destination = Scripted(), folder_of(tmp_path)
+    made = plant(source, destination, tmp_path)
+
+    def stop(entry: LedgerEntry) -> None:
+        if entry.bundle == "1":
+            made.stop.stop(signal.SIGTERM)
+
+    destination.before_load = stop
+    summary = Summary()
+    with pytest.raises(Interrupted) as raised:
+        synced(made, summary)
+    assert raised.value.exit_code == 143
+    assert rows(tmp_path) == whole(0, 1)
+    assert [e.bundle for e in summary.loaded] == ["0", "1"]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_dry_run_plans_and_fetches_nothing(tmp_path: Path) -> None:
+    source, summary = Scripted(), Summary()
+    sync(plant(source, folder_of(tmp_path), tmp_path), summary, dry_run=True, max_bundles=3)
+    assert [s.bundle.id for s in summary.planned] == ["0", "1", "2"]
+    assert source.fetched == []
+    assert list(tmp_path.iterdir()) == []

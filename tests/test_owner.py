@@ -1,0 +1,63 @@
+"""Leftovers tell whose they are, and only those of the dead and the forgotten are swept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from hauserpy.owner import Owner, host_name, leftovers
+
+
+@pytest.fixture
+def dead_pid() -> int:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_a_name_tells_its_owner() -> None:
+    load = str(uuid.uuid4())
+    owner = Owner.of_this_process(load)
+    assert owner == Owner(host_name(), os.getpid(), load)
+    assert Owner.from_name(owner.name) == owner
+    assert Owner.from_name(f"in/some/key/{owner.name}/00000.csv.gz") == owner
+    for name in ("", "data.csv", "hauserpy~host", "hauserpy~host~pid~load", "hauserpy-1"):
+        assert Owner.from_name(name) is None
+
+
+def test_hosts_of_any_name_can_be_in_a_file_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "my~host/ü.example.com")
+    owner = Owner.of_this_process("0")
+    assert "/" not in owner.name and Owner.from_name(owner.name) == owner
+    monkeypatch.setattr("socket.gethostname", lambda: "")
+    assert Owner.of_this_process("0").host == "localhost"
+
+
+def test_only_the_dead_of_this_host_are_known_dead(dead_pid: int) -> None:
+    assert Owner(host_name(), dead_pid, "0").known_dead()
+    assert not Owner(host_name(), os.getpid(), "0").known_dead()
+    assert not Owner(host_name(), 1, "0").known_dead(), "nor one that we may not ask"
+    assert not Owner("another", dead_pid, "0").known_dead()
+
+
+def test_what_is_swept(tmp_path: Path, dead_pid: int) -> None:
+    def leave(owner: Owner | None, name: str = "", *, age: float = 0) -> Path:
+        path = tmp_path / (owner.name if owner else name)
+        path.mkdir()
+        when = time.time() - age
+        os.utime(path, (when, when))
+        return path
+
+    dead = leave(Owner(host_name(), dead_pid, "dead"))
+    leave(Owner.of_this_process("alive"))
+    leave(Owner("another", dead_pid, "elsewhere"), age=47 * 3600)
+    forgotten = leave(Owner("another", dead_pid, "forgotten"), age=49 * 3600)
+    leave(None, "users-own", age=10**7)
+    assert sorted(leftovers(tmp_path)) == sorted([dead, forgotten])
+    assert leftovers(tmp_path / "missing") == []
