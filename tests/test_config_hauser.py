@@ -224,3 +224,64 @@ def test_save_as_json_means_raw(read: Read) -> None:
 def test_save_as_json_and_another_format_contradict(read: Read) -> None:
     with pytest.raises(ConfigError, match=r"SaveAsJson = true .* contradict"):
         read('SaveAsJson = true\nFormat = "csv"')
+
+
+OPEN_SECTIONS = """
+Warehouse = "{warehouse}"
+[s3]
+Bucket = "<your bucket>"
+Region = "<your region>"
+S3Only = {only}
+[redshift]
+Host = "<cluster>.redshift.amazonaws.com"
+Port = ""
+ExportTable = "<your export table>"
+SyncTable = ""
+DatabaseSchema = "<your schema>"
+[gcs]
+Bucket = "<your bucket>"
+[bigquery]
+Project = "<your project>"
+Dataset = "<your dataset>"
+ExportTable = "<your export table>"
+SyncTable = "<your sync table>"
+"""
+"""As the examples of hauser are: its users fill in what they use, and leave the rest."""
+
+
+def test_what_was_left_open_in_sections_that_nobody_uses_is_no_error(read: Read) -> None:
+    settings = read(OPEN_SECTIONS.format(warehouse="local", only="false"))
+    assert settings.redshift.port == 5439
+    assert settings.redshift.export_table == "fsexport"
+    assert settings.bigquery.export_table == "fs_export"
+    assert settings.s3.region == ""
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "only", "key"),
+    [
+        ("redshift", "true", 's3.Region = "<your region>"'),
+        ("redshift", "false", 's3.Region = "<your region>"'),
+        ("bigquery", "false", 'bigquery.ExportTable = "<your export table>"'),
+    ],
+)
+def test_what_was_left_open_in_a_section_that_is_used_is_refused(
+    read: Read, warehouse: str, only: str, key: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(OPEN_SECTIONS.format(warehouse=warehouse, only=only))
+    assert key in str(caught.value)
+
+
+def test_a_warehouse_left_open_does_not_stand_in_the_way_of_its_bucket(read: Read) -> None:
+    text = OPEN_SECTIONS.format(warehouse="redshift", only="true")
+    settings = read(text.replace("<your region>", "eu-west-1").replace("<your bucket>", "b-1"))
+    settings.require_destination()
+    with pytest.raises(ConfigError, match=r"redshift\.Port"):
+        read(text.replace("<your region>", "eu-west-1").replace("S3Only = true", "S3Only = false"))
+
+
+@pytest.mark.parametrize("line", ['[s3]\nS3Only = ""', '[local]\nStartTime = "<when>"'])
+def test_an_older_key_that_stands_for_another_is_refused_at_once(read: Read, line: str) -> None:
+    with pytest.raises(ConfigError, match="is refused"):
+        read(line)

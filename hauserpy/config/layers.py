@@ -40,18 +40,33 @@ Layer = dict[str, Given]
 """By the key's full name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """In place of a value: why it cannot be used, if its section is used at all."""
+
+    error: ConfigError
+
+
 def read_value(key: Key, value: object, origin: str, rank: int) -> Given:
-    """Raises ConfigError that names key, value (masked when it is secret), place and remedy."""
+    """Raises ConfigError that names key, value (masked when it is secret), place and remedy.
+
+    In a section, what an example left open (``""``, ``<your table>``) is `Refused` instead: files
+    of hauser are full of sections that their owners never filled in.
+    """
     reason = ""
     try:
         return Given(key, key.kind.read(value), origin, rank)
     except Unfit as error:
         reason = str(error)
-    # Raised outside of the handler, so that no chained traceback shows the value.
-    raise ConfigError(
+    # Made outside of the handler, so that no chained traceback shows the value.
+    refusal = ConfigError(
         f"{key.full} = {key.kind.quote(value)} ({origin}) is refused: {reason}.",
         f"{key.doc} Allowed: {key.kind.allowed}.",
     )
+    is_open = isinstance(value, str) and (not value or is_placeholder(value))
+    if is_open and key.section and not key.instead:
+        return Given(key, Refused(refusal), origin, rank)
+    raise refusal
 
 
 def read_text(path: Path) -> str:
@@ -251,5 +266,9 @@ def _unknown_variable(variable: str) -> str:
 
 
 def settled(layer: Layer) -> Layer:
-    """Without the values that say no more than that the default holds."""
-    return {name: given for name, given in layer.items() if given.value is not UNSET}
+    """Without the values that say no more than that the default holds, and those refused."""
+    return {
+        name: given
+        for name, given in layer.items()
+        if given.value is not UNSET and not isinstance(given.value, Refused)
+    }

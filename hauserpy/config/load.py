@@ -13,10 +13,12 @@ from hauserpy.config.layers import (
     CONFIG_VARIABLE,
     Given,
     Layer,
+    Refused,
     read_environment,
     read_file,
     settled,
 )
+from hauserpy.config.scopes import SECTIONS
 from hauserpy.config.settings import ExportApi, Provider, Settings
 from hauserpy.errors import ConfigError
 from hauserpy.model import StageFormat
@@ -62,6 +64,7 @@ class _Resolution:
         self._replace_deprecated(api)
         effective = settled(self.given)
         made = _build(effective)
+        self._refuse(made)
         made = replace(
             made,
             path=self.path,
@@ -71,6 +74,12 @@ class _Resolution:
         self.warnings += check(made, effective)
         self.warnings += without_effect(made, list(self.given.values()))
         return replace(made, warnings=tuple(dict.fromkeys(self.warnings)))
+
+    def _refuse(self, made: Settings) -> None:
+        """Raise for what an example left open in a section that is used."""
+        for one in self.given.values():
+            if isinstance(one.value, Refused) and SECTIONS[one.key.section].holds(made):
+                raise one.value.error
 
     def _export_api(self) -> ExportApi:
         """The rule for files that do not say: those of hauser 1.x have keys that no older has."""
