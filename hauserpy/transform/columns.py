@@ -26,6 +26,7 @@ _RUN = b"0" * 19
 """As many digits as an integer beyond an int64 has, at least."""
 _MOST_KEYS = 1 << 16
 _ABSENT = object()
+_NOTHING = {_NONE}
 
 _PLAIN_TYPES = {
     FieldType.INT64: frozenset((int, _NONE)),
@@ -52,6 +53,7 @@ class Columnar:
         }
         if PAGE_USER_AGENT in self._nothing:
             self._nothing[PAGE_USER_AGENT] = self._nothing[PAGE_AGENT] = _ABSENT
+        self._nothing = _with_keys_of_the_parser(self._nothing)
         self._fields = {name.lower() for name in self._nothing}
         self._custom_keys: set[str] = set()
         """Keys that are known to be no field in any case."""
@@ -67,7 +69,8 @@ class Columnar:
         """
         care: set[int] = set()
         width = len(self._nothing)
-        whole = list(map(self._nothing.__or__, records))
+        nothing = self._nothing
+        whole = [{**nothing, **record} for record in records]
         fields: dict[str, Sequence[Any]] = dict(
             # zip ends with the shortest row, and none is shorter than the fields.
             zip(self._nothing, zip(*map(dict.values, whole), strict=False), strict=False)
@@ -105,9 +108,9 @@ class Columnar:
         return fitted if isinstance(fitted, list) else list(fitted)
 
     def _plain(self, column: Column, values: Sequence[Any], care: set[int]) -> Sequence[Any]:
-        if values.count(None) == len(values):
-            return values
         types = set(map(type, values))
+        if types == _NOTHING:
+            return values
         if types <= _PLAIN_TYPES[column.type]:
             match column.type:
                 case FieldType.INT64:
@@ -179,6 +182,13 @@ class Columnar:
         if self._typed and _RUN in b" ".join(texts).translate(_DIGITS):
             care.update(n for n, text in enumerate(texts) if _RUN in text.translate(_DIGITS))
         return texts
+
+
+def _with_keys_of_the_parser(record: dict[str, Any]) -> dict[str, Any]:
+    """``record`` with the parser's own strings as keys, which records then have in common with it:
+    a key that is the same object is found without a look at its text."""
+    keys = orjson.loads(orjson.dumps(dict.fromkeys(record)))
+    return dict(zip(keys, record.values(), strict=True))
 
 
 def _all_within(span: range, values: Iterable[int | None]) -> bool:
