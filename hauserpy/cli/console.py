@@ -52,11 +52,11 @@ class Console:
 
     def __init__(self, common: Common) -> None:
         self._json = common.log_format == "json"
-        self._quiet = common.quiet
+        self.quiet = common.quiet
         self._verbose = common.verbose
 
     def note(self, message: str) -> None:
-        if not self._quiet:
+        if not self.quiet:
             self._line("info", message)
 
     def detail(self, message: str) -> None:
@@ -85,7 +85,7 @@ class Console:
         self.detail(f"bundle {bundle}: loading")
 
     def loaded(self, entry: LedgerEntry, seconds: float) -> None:
-        if self._quiet:
+        if self.quiet:
             return
         changed = changes_text(entry.changes.to_json())
         what = f"{entry.bundle} " if entry.bundle else ""
