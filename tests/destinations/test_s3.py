@@ -86,9 +86,15 @@ def test_a_large_file_goes_up_in_parts_and_is_whole(
     assert backing.bucket.uploads() == []
 
 
-def test_a_large_file_does_not_replace_what_is_there(
-    backing: ObjectBacking, store: s3.S3Store, large: Part
+@pytest.mark.parametrize("least", [6 * MIB, 99 * MIB], ids=["parts", "one request"])
+def test_a_file_does_not_replace_what_is_there(
+    backing: ObjectBacking,
+    store: s3.S3Store,
+    large: Part,
+    monkeypatch: pytest.MonkeyPatch,
+    least: int,
 ) -> None:
+    monkeypatch.setattr(s3, "_LARGE", least)
     backing.bucket.put("a.csv", b"mine")
     with pytest.raises(Conflict):
         upload(store, "a.csv", large)
