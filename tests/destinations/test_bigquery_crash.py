@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,11 +287,13 @@ def test_a_script_that_outlives_its_client_is_waited_for_and_wins(
     gate = bq.server.gates.add("^COMMIT", entry.load.replace("-", "_"))
     killed(gate, entry, staged)
 
-    pauses = []
+    def cancelled() -> bool:
+        jobs = [j for j in bq.server.service.jobs.all if f".{bq.dataset}." in str(j.configuration)]
+        return any("concurrent update" in str(j.error) for j in jobs)
 
     def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) > 20:
+        time.sleep(0.01)
+        if cancelled():
             gate.release()
             bq.server.service.jobs.join()
 

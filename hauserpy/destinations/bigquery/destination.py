@@ -20,7 +20,6 @@ from hauserpy.destinations.bigquery.script import (
     LOADED,
     LOCK,
     MOVED,
-    STAGED,
     Export,
     Plan,
     transaction,
@@ -246,7 +245,7 @@ class BigQuery:
                 stored = self._read()
                 if (already := _own(stored, entry.load)) is not None:
                     return already
-                if failed.says(STAGED) or failed.says(INSERTED):
+                if failed.says(INSERTED):
                     raise DestinationRefused(
                         f"{what}: {entry.records} rows were staged, and BigQuery counts others;"
                         " nothing was loaded.",

@@ -28,6 +28,8 @@ class Job:
         self.error: Refused | None = None
         self.done = threading.Event()
         self.stop = threading.Event()
+        self.as_begun = self.describe()
+        """What the request that began it is answered: never that it is done, however quick."""
 
     def describe(self) -> dict[str, Any]:
         status: dict[str, Any] = {"state": "DONE" if self.done.is_set() else "RUNNING"}

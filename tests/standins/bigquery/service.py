@@ -159,7 +159,7 @@ class Service:
         body = call.json
         if body.get("configuration", {}).get("dryRun"):
             return self._dry_run(project, body)
-        return Answer(200, self._start(project, body, ()).describe())
+        return Answer(200, self._start(project, body, ()).as_begun)
 
     @_route("GET", f"{_P}/jobs/<job>")
     def get_job(self, call: Call, project: str, job: str) -> Answer:
@@ -279,7 +279,7 @@ class Service:
     @_route("POST", f"/upload{_P}/jobs")
     def upload_job(self, call: Call, project: str) -> Answer:
         def finish(body: dict[str, Any], content: bytes) -> dict[str, Any]:
-            return self._start(project, body, (content,)).describe()
+            return self._start(project, body, (content,)).as_begun
 
         return self._upload(call, finish)
 
