@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import click
 
+from hauserpy.cli.answer import answer
 from hauserpy.cli.common import Common, command
 from hauserpy.cli.inforce import settings_of
 from hauserpy.config import describe, example_text
@@ -46,7 +46,7 @@ def show(common: Common, *, as_json: bool) -> None:
     if as_json:
         told = {row.key: {"value": row.value, "origin": row.origin} for row in rows}
         file = None if settings.path is None else str(settings.path)
-        click.echo(json.dumps({"file": file, "values": told}))
+        click.echo(answer("config show", {"file": file, "values": told}))
         return
     width = max(len(row.key) for row in rows)
     value_width = min(44, max(len(row.value) for row in rows))

@@ -190,6 +190,28 @@ def test_a_variable_that_is_no_key_is_warned_about(
     assert "HAUSERPY_SAVEDIRR is no key, and has no effect" in site.ok("sync").err
 
 
+def test_json_begins_alike_for_every_command(site: Site, serve: Serve) -> None:
+    site.use(serve(bodies=TWO_DAYS), 1)
+    span = ["--since", "2026-05-01", "--until", "2026-05-02"]
+    for command in (
+        ["sync"], ["backfill", *span], ["skip", *span, "--reason", "x"], ["bundles"], ["status"],
+        ["check"], ["config", "show"],
+    ):  # fmt: skip
+        for good, code in ((True, 0), (False, 8 if command == ["check"] else 2)):
+            before = site.path.read_text()
+            if not good:
+                site.configure("Provider = 7\n")
+            outcome = site.run(*command, "--json")
+            site.configure(before)
+            assert outcome.code == code
+            head = dict(list(outcome.json.items())[:4])
+            error = head.pop("error")
+            name = " ".join(command[:2]) if command[0] == "config" else command[0]
+            assert head == {"command": name, "ok": good, "exit_code": code}
+            assert (error is None) == good
+            assert error is None or set(error) == {"kind", "reason", "instruction"}
+
+
 # --help
 
 HEAVY = (
