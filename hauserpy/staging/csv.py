@@ -33,14 +33,14 @@ class CsvEncoder:
     def __init__(self, layout: Layout) -> None:
         self._columns = layout.columns
         self._header = layout.header
-        empty = "" if layout.null else '""'
+        null, empty = layout.null.encode(), b"" if layout.null else b'""'
         self._fields_of: list[tuple[slice, _FieldsOf]] = []
         at = 0
         for number, columns in groupby(layout.columns, lambda c: c.type in _NUMBERS):
             # Numbers that stand side by side are written together, other columns one by one.
             types = [c.type for c in columns]
             for width in [len(types)] if number else [1] * len(types):
-                fields_of = _fields_of(layout.columns[at].type, _Quoted(layout.null, empty))
+                fields_of = _fields_of(layout.columns[at].type, _Quoted(null, empty))
                 self._fields_of.append((slice(at, at + width), fields_of))
                 at += width
 
@@ -48,20 +48,19 @@ class CsvEncoder:
     def head(self) -> bytes:
         if not self._header:
             return b""
-        return ",".join(_quoted(c.name) for c in self._columns).encode() + b"\n"
+        return b",".join(_quoted(c.name) for c in self._columns) + b"\n"
 
     def encode(self, rows: Rows) -> bytes:
         if not rows.count:
             return b""
         fields = [fields_of(rows.columns[which]) for which, fields_of in self._fields_of]
-        lines = map(",".join, zip(*fields, strict=True))
-        # Line by line, since most lines are plain ASCII, and one that is not makes a text of all of
-        # them two or four times as wide.
-        return b"\n".join([*map(str.encode, lines), b""])
+        lines = map(b",".join, zip(*fields, strict=True))
+        return b"\n".join([*lines, b""])
 
 
-_FieldsOf = Callable[[Sequence[list[Any]]], list[str]]
-"""Columns side by side to their part of each line."""
+_FieldsOf = Callable[[Sequence[list[Any]]], list[bytes]]
+"""Columns side by side to their part of each line: bytes, since one character beyond ASCII would
+make a line of text two or four times as wide."""
 
 
 def _fields_of(type: FieldType, quoted: _Quoted) -> _FieldsOf:
@@ -76,51 +75,50 @@ def _fields_of(type: FieldType, quoted: _Quoted) -> _FieldsOf:
             return _times
 
 
-def _times(columns: Sequence[list[Any]]) -> list[str]:
+def _times(columns: Sequence[list[Any]]) -> list[bytes]:
     # Written instants hold nothing that needs quotes.
     (values,) = columns
-    return [value or "" for value in values] if None in values else values
+    return "\n".join([value or "" for value in values]).encode().split(b"\n")
 
 
-def _numbers(columns: Sequence[list[Any]]) -> list[str]:
+def _numbers(columns: Sequence[list[Any]]) -> list[bytes]:
     """orjson writes rows of numbers as arrays, which are CSV but for the brackets and ``null``; and
     no number holds a letter of that."""
     text = orjson.dumps(list(zip(*columns, strict=True))).translate(None, b"[nul")
-    return text.removesuffix(b"]]").decode().split("],")
+    return text.removesuffix(b"]]").split(b"],")
 
 
-def _objects(columns: Sequence[list[Any]]) -> list[str]:
+def _objects(columns: Sequence[list[Any]]) -> list[bytes]:
     """JSON objects: all hold quotes but ``{}``."""
     (values,) = columns
     return [
-        "{}" if value == b"{}" else '"' + value.decode().replace('"', '""') + '"'
-        for value in values
+        value if value == b"{}" else b'"' + value.replace(b'"', b'""') + b'"' for value in values
     ]
 
 
-def _quoted(value: str) -> str:
+def _quoted(value: str) -> bytes:
     for special in _SPECIAL:
         if special in value:
-            return '"' + value.replace('"', '""') + '"'
-    return value
+            return b'"' + value.encode().replace(b'"', b'""') + b'"'
+    return value.encode()
 
 
-class _Quoted(dict[Any, str]):
+class _Quoted(dict[Any, bytes]):
     """String values as fields; remembers those seen, since most columns repeat themselves."""
 
-    def __init__(self, null: str, empty: str) -> None:
+    def __init__(self, null: bytes, empty: bytes) -> None:
         super().__init__()
         self._always = {None: null, "": empty}
         self.update(self._always)
 
-    def fields(self, columns: Sequence[list[Any]]) -> list[str]:
+    def fields(self, columns: Sequence[list[Any]]) -> list[bytes]:
         (values,) = columns
         if len(self) > _MOST_REMEMBERED:
             self.clear()
             self.update(self._always)
         return list(map(self.__getitem__, values))
 
-    def __missing__(self, value: str) -> str:
+    def __missing__(self, value: str) -> bytes:
         made = _quoted(value)
         if len(value) <= _LONGEST_REMEMBERED:
             self[value] = made
