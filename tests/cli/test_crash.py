@@ -70,18 +70,38 @@ def base() -> Iterator[Path]:
         yield Path(made)
 
 
-@pytest.mark.parametrize("end", ["kill", "error"])
-def test_a_first_sync_that_ends_at_any_change_to_the_disk(base: Path, end: str) -> None:
-    with MockApi(bodies=days(2)) as api:
+def in_order(points: list[str]) -> None:
+    """What a power cut may not undo: a file is on the disk before it is renamed, and the rename is
+    before the next one."""
+    on_disk: set[str] = set()
+    unsettled = ""
+    for call, _, what in (point.partition(" ") for point in points):
+        path, _, target = what.rpartition(" #")[0].partition(" to ")
+        if call == "write":
+            on_disk.discard(path)
+        elif call == "fsync":
+            on_disk.add(path)
+            unsettled = "" if path == unsettled else unsettled
+        elif call == "replace":
+            assert path in on_disk, f"{path} is renamed before it is on the disk"
+            assert not unsettled, f"{path} is renamed before what was renamed in {unsettled}"
+            on_disk.add(target)
+            unsettled = str(Path(target).parent)
+    assert not unsettled
+
+
+@pytest.mark.parametrize(("end", "count"), [("kill", 2), ("error", 1)])
+def test_a_first_sync_that_ends_at_any_change_to_the_disk(base: Path, end: str, count: int) -> None:
+    with MockApi(bodies=days(count)) as api:
         configure(base, api)
         report = crash(base, ["sync"], end=end)
-    assert report["points"] > 60
+    in_order(report["names"])
     names = " ".join(report["names"])
     for point in (
-        "write data/.hauserpy/commit.json.tmp #2",
-        "replace data/.hauserpy/commit.json.tmp to data/.hauserpy/commit.json #2",
+        f"write data/.hauserpy/commit.json.tmp #{count}",
+        f"replace data/.hauserpy/commit.json.tmp to data/.hauserpy/commit.json #{count}",
         f"to data/{int(DAY.timestamp())}.csv #1",
-        "replace data/.sync.hauser.tmp to data/.sync.hauser #2",
+        f"replace data/.sync.hauser.tmp to data/.sync.hauser #{count}",
         "fsync data #1",
         "write tmp/OWNER/spool-0 #1",
     ):
@@ -101,6 +121,7 @@ def test_a_replacement_that_ends_at_any_change_to_the_disk(
         configure(base, api, 'Format = "jsonl"')
         argv = ["backfill", "--replace", "--since", rfc3339(DAY)]
         report = crash(base, argv, end=end, before=before)
+    in_order(report["names"])
     assert any(p.startswith("unlink data/") and ".csv" in p for p in report["names"])
 
 
