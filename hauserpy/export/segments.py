@@ -21,7 +21,7 @@ from hauserpy.export.operations import (
     Preparing,
 )
 from hauserpy.export.retry import Again
-from hauserpy.export.source import Body
+from hauserpy.export.source import Body, SourceClosed
 from hauserpy.export.waiting import Timing
 from hauserpy.export.windows import bundle_of, floor, windows
 from hauserpy.fields import request_fields
@@ -50,6 +50,10 @@ _REFUSED = (400, 401, 403, 404, 410)
 
 _KEPT = 8
 """Finished exports that are remembered, for a download that has to start again."""
+
+
+_CREATING_SECONDS = 1.0
+"""How long `close` waits for the answer to a request for an export that is on its way."""
 
 
 class Segments:
@@ -82,6 +86,7 @@ class Segments:
             preparing=preparing,
         )
         self._begun: dict[Window, Operation] = {}
+        self._closed = False
         self._lock = threading.Lock()
         self._creating = threading.Lock()
 
@@ -122,6 +127,8 @@ class Segments:
             return
         try:
             with self._lock:
+                if self._closed:
+                    return
                 outstanding = sum(o.export_id is None for o in self._begun.values())
                 known = bundle.window in self._begun
             if not known and outstanding < MOST_OUTSTANDING:
@@ -133,9 +140,16 @@ class Segments:
 
     def close(self) -> None:
         """See `Source.close`: cancel what is not ready, one request each, and hang up."""
+        # An export that is being asked for at this moment is waited for, to be cancelled as well.
+        asking = not self._creating.acquire(timeout=_CREATING_SECONDS)
         with self._lock:
+            # From here on nothing is created any more, also not by a thread that still polls and
+            # learns that its export was cancelled.
+            self._closed = True
             unfinished = [o for o in self._begun.values() if o.export_id is None]
             self._begun.clear()
+        if not asking:
+            self._creating.release()
         for operation in unfinished:
             self._operations.cancel(operation)
         self._http.close()
@@ -174,6 +188,7 @@ class Segments:
                 self._operations.finish(bundle, operation)
                 return self._operations.location(operation, what)
             except OperationFailed as failed:
+                self._refuse_closed(what)
                 self._forget(bundle, operation)
                 raise Again(f"the API gave it up ({failed.details})") from None
             except NotReady:
@@ -195,14 +210,27 @@ class Segments:
         with self._creating:
             with self._lock:
                 found = self._begun.get(bundle.window)
-            return found or self._remember(bundle, self._operations.create(bundle))
+            if found is None:
+                self._refuse_closed(f"the export of {bundle.window}")
+                found = self._remember(bundle, self._operations.create(bundle))
+            return found
+
+    def _refuse_closed(self, what: str) -> None:
+        if self._closed:
+            raise SourceClosed(f"{what}: the session was closed.", "Run again.")
 
     def _remember(self, bundle: Bundle, operation: Operation) -> Operation:
         with self._lock:
-            self._begun[bundle.window] = operation
+            late = self._closed
+            if not late:
+                self._begun[bundle.window] = operation
             finished = [w for w, o in self._begun.items() if o.export_id is not None]
             for window in finished[:-_KEPT]:
                 del self._begun[window]
+        if late:
+            # It was on its way when `close` counted what there is.
+            self._operations.cancel(operation)
+            self._refuse_closed(f"the export of {bundle.window}")
         return operation
 
     def _forget(self, bundle: Bundle, operation: Operation) -> None:

@@ -354,12 +354,13 @@ def test_a_backfill_into_what_hauser_loaded_is_refused(site: Site, serve: Serve)
     assert [p.read_bytes() for p in site.files()] == before
 
 
-def test_a_checkpoint_of_hauser_that_is_off_the_hour(site: Site, serve: Serve) -> None:
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_checkpoint_of_hauser_within_a_bundle(site: Site, serve: Serve, generation: int) -> None:
     api = serve(bodies=bodies(DAYS, EVENTS))
     site.at("2026-05-06")
     hauser = Hauser(site.save)
     hauser.writes(at("2026-05-01"), at("2026-05-02T17:20:30"), EVENTS[:7])
-    site.use(api, 2, 'ExportDuration = "24h"')
+    site.use(api, generation, *(['ExportDuration = "24h"'] if generation == 2 else []))
     site.sync()
     assert site.windows()[1] == ("2026-05-02T17:20:30Z", "2026-05-03T00:00:00Z")
     assert site.numbers() == ALL

@@ -197,6 +197,52 @@ def test_an_export_that_is_not_ready_in_time_exits_4_says_so_and_is_cancelled(
     assert site.files() == []
 
 
+def test_an_export_that_cannot_be_had_is_given_up_and_sync_goes_on(
+    site: Site, serve: Serve
+) -> None:
+    api = serve(bodies=TWO_DAYS, faults=["create[1]:failed:*"])
+    site.at("2026-05-04T00:00")
+    site.use(api, 2, 'Backoff = "1ms"', 'ExportDuration = "24h"', start="2026-05-01")
+    assert site.run("sync").code == 4
+    # Not the whole of it: what can be had is loaded in smaller windows.
+    span = ["--since", "2026-05-01T06:00:00Z", "--until", "2026-05-01T09:00:00Z"]
+    site.ok("skip", *span, "--reason", "the search runs out of memory")
+    assert site.sync()["bundles"] == 3
+    assert site.windows() == [
+        *times("2026-05-01", "00:00", "06:00", "09:00"),
+        ("2026-05-01T09:00:00Z", "2026-05-02T00:00:00Z"),
+        ("2026-05-02T00:00:00Z", "2026-05-03T00:00:00Z"),
+    ]
+    assert site.numbers() == [n for n in ALL if not 12 <= n < 18]
+
+
+def test_a_failure_cancels_the_exports_that_nobody_will_fetch(site: Site, serve: Serve) -> None:
+    api = serve(bodies=TWO_DAYS, faults=["download[1]:crc:*", "create[2]:slow-operation=1000000"])
+    site.at("2026-05-04T00:00")
+    site.use(api, 2, 'Backoff = "1ms"', 'ExportDuration = "24h"', start="2026-05-01")
+    outcome = site.run("sync")
+    assert outcome.code == 6
+    assert "bundle 1777593600-1777680000 (2026-05-01T00:00:00Z" in outcome.err
+    assert [o.state for o in api.operations] == ["COMPLETED", "CANCELED"]
+    assert site.files() == []
+
+
+def test_no_more_is_exported_than_is_wanted(site: Site, serve: Serve) -> None:
+    api = serve(bodies=TWO_DAYS)
+    site.at("2026-05-04T00:00")
+    site.use(api, 2, 'ExportDuration = "24h"', start="2026-05-01")
+    before = site.tree()
+    dry = site.ok("sync", "--dry-run")
+    assert dry.out.splitlines()[:2] == [
+        "would load 1777593600-1777680000 (2026-05-01T00:00:00Z – 2026-05-02T00:00:00Z)",
+        "would load 1777680000-1777766400 (2026-05-02T00:00:00Z – 2026-05-03T00:00:00Z)",
+    ]
+    assert site.tree() == before
+    assert api.requests == []
+    site.sync("--max-bundles", "1")
+    assert len(api.operations) == 1
+
+
 # The token
 
 

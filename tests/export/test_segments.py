@@ -19,7 +19,9 @@ from hauserpy.errors import AccessDenied, ApiUnavailable, ConfigError, Interrupt
 from hauserpy.export import Timing, Waiter, open_source
 from hauserpy.export.bundles import Bundles
 from hauserpy.export.fetch import fetch
+from hauserpy.export.operations import Operation
 from hauserpy.export.segments import Segments
+from hauserpy.export.source import SourceClosed
 from hauserpy.export.windows import bundle_of
 from hauserpy.fields import catalogue, request_fields
 from hauserpy.mockapi import MockApi
@@ -247,6 +249,74 @@ def test_a_signal_while_polling_ends_the_run_and_cancels_the_export(time: FakeTi
                 load(source, time)
         assert [operation.cancelled for operation in api.operations] == [True, True]
         assert endpoints(api).count("cancel") == 2
+
+
+def test_a_thread_that_polls_while_it_is_closed_has_nothing_exported_anew(
+    time: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polled, closed = threading.Event(), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        if seconds > 0 and not polled.is_set():
+            polled.set()
+            assert closed.wait(30)
+
+    timing = Timing(clock=lambda: time.now, sleep=sleep)
+    caught: list[BaseException] = []
+
+    def loading(source: Segments) -> None:
+        try:
+            load(source, time)
+        except ApiUnavailable as error:
+            caught.append(error)
+
+    with mock(time, faults=["create:slow-operation=100000"]) as api:
+        with source_for(api.segments_url, time, timing=timing) as source:
+            thread = threading.Thread(target=loading, args=(source,))
+            thread.start()
+            assert polled.wait(30)
+            cancel = source._operations.cancel
+
+            def cancel_and_let_it_poll(operation: Operation) -> None:
+                cancel(operation)
+                closed.set()
+                thread.join(30)
+
+            monkeypatch.setattr(source._operations, "cancel", cancel_and_let_it_poll)
+        assert [type(error) for error in caught] == [SourceClosed]
+        assert [operation.state for operation in api.operations] == ["CANCELED"]
+
+
+def test_an_export_that_is_asked_for_while_it_is_closed_is_cancelled(time: FakeTime) -> None:
+    asked, closing = threading.Event(), threading.Event()
+    made = json.dumps({"operationId": "late"}).encode()
+
+    class Telling:
+        """The lock under which exports are asked for; tells when `close` begins to wait for it."""
+
+        def __init__(self, lock: threading.Lock) -> None:
+            self.release = lock.release
+            self._lock = lock
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            if timeout > 0:
+                closing.set()
+            return self._lock.acquire(blocking, timeout)
+
+    def answer(seen: Seen) -> Reply:
+        if seen.path == "/segments/v1/exports":
+            asked.set()
+            assert closing.wait(30)
+        return Reply(body=made, headers={"Content-Type": "application/json"})
+
+    with Scripted(answer) as server:
+        with source_for(server.url, time) as source:
+            source._creating = Telling(source._creating)  # type: ignore[assignment]  # acts as one
+            thread = threading.Thread(target=source.announce, args=(ONE,))
+            thread.start()
+            assert asked.wait(30)
+        thread.join(30)
+        assert server.paths() == ["/segments/v1/exports", "/operations/v1/late/cancel"]
 
 
 @pytest.mark.parametrize(
