@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from hauserpy.config import LocalSettings, Settings
+from hauserpy.destinations import files
 from hauserpy.destinations.local import Local
 from hauserpy.errors import DestinationUnavailable, DiskFull, HauserpyError
 from hauserpy.ledger import Ledger
@@ -207,20 +208,20 @@ def test_a_reader_beside_loads_never_sees_a_loaded_window_missing(
 def test_a_reader_between_the_ledger_and_the_mark(
     backing: LocalBacking, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Deterministically: a whole load happens just after the mark was read."""
+    """Deterministically: a whole load happens just after the ledger's bytes were read."""
     run.load(hour(0))
     other = Run(backing.open(), tmp_path)
-    reader = backing.open()
-    real = reader._journal.read
-    loaded = []
+    real = files.decode
+    met: list[bytes] = []
 
-    def read() -> Any:
-        if not loaded:
-            loaded.append(other.load(hour(1)))
-        return real()
+    def decode(document: bytes, place: str) -> Ledger:
+        if not met:
+            met.append(document)
+            other.load(hour(1))
+        return real(document, place)
 
-    monkeypatch.setattr(reader._journal, "read", read)
-    assert len(reader.ledger().entries) == 2
+    monkeypatch.setattr(files, "decode", decode)
+    assert len(backing.open().ledger().entries) == 2
 
 
 # --- Marks ---
