@@ -17,7 +17,7 @@ import orjson
 
 from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
 from hauserpy.model import Column, CustomVarsKind, FieldType, Layout
-from hauserpy.transform.times import Instants, Times, Unfit
+from hauserpy.transform.times import Instants, Times, Unfit, of_one_day
 from hauserpy.transform.values import INT32, INT64, as_integer, as_real, as_text
 
 _NONE = type(None)
@@ -121,7 +121,7 @@ class Columnar:
                     if _all_within(INT32, values):
                         return values
                 case FieldType.TIME:
-                    return self._timed(column, values, care)
+                    return self._timed(column, values, care, gaps=_NONE in types)
                 case FieldType.STRING:
                     return self._bounded(column, values, care)
                 case _:
@@ -138,9 +138,13 @@ class Columnar:
             case _:
                 return self._bounded(column, _each(values, as_text, care), care)
 
-    def _timed(self, column: Column, values: Sequence[Any], care: set[int]) -> list[Any]:
+    def _timed(
+        self, column: Column, values: Sequence[Any], care: set[int], *, gaps: bool
+    ) -> list[Any]:
         try:
-            if column.field == EVENT_START and None not in values and "" not in values:
+            if not gaps and (written := of_one_day(values, self._layout.time_style)) is not None:
+                return written
+            if column.field == EVENT_START and not gaps and "" not in values:
                 return self._event_starts.written(values)
             return self._times.written(values)
         except Unfit:

@@ -119,3 +119,44 @@ def test_written_instants_sort_in_time(moments: list[datetime]) -> None:
     for style in TimeStyle:
         written = sorted((times.write(m, style) for m in moments), key=times.sortable)
         assert [times.reread(text) for text in written] == sorted(moments)
+
+
+_NEAR = st.builds(
+    "2026-11-{:02}T{:02}:{:02}:{:02}.{:03}Z".format,
+    st.sampled_from([22, 23, 23, 23]),
+    st.sampled_from([3, 4, 9, 10, 19, 20, 23, 24, 30]),
+    st.integers(0, 61),
+    st.integers(0, 61),
+    st.sampled_from([0, 1, 10, 100, 120, 999]),
+)
+
+
+@given(st.lists(_NEAR, min_size=1, max_size=4), st.sampled_from(TimeStyle))
+def test_a_column_at_once_is_each_for_itself(texts: list[str], style: TimeStyle) -> None:
+    try:
+        each = [times.write(times.read(text)[0], style) for text in texts]
+    except times.Unfit:
+        each = None
+    at_once = times.of_one_day(texts, style)
+    assert at_once is None or at_once == each
+
+
+@pytest.mark.parametrize("style", TimeStyle)
+def test_a_column_of_one_morning_is_written_at_once(style: TimeStyle) -> None:
+    texts = [f"2026-11-23T0{h}:5{h}:0{h}.{f}Z" for h in range(10) for f in ("000", "100", "123")]
+    each = [times.write(times.read(text)[0], style) for text in texts]
+    assert times.of_one_day(texts, style) == each
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "", "2026-11-23T04:05:06Z", "2026-11-23T04:05:06.123z", "2026-11-23T04:05:06.1234Z",
+        "2026-11-23T04:05:06.12\uff13Z", "2026-11-23T04:05:06.000Z\n2026-11-23T04:05:06.000Z",
+        "2026-11-24T04:05:06.123Z", "2026-11-23T14:05:06.123Z", "2026-11-23T04:65:06.123Z",
+    ],
+)  # fmt: skip
+def test_a_column_with_an_odd_one_is_left_to_be_written_one_by_one(odd: str) -> None:
+    texts = ["2026-11-23T04:05:06.123Z", odd]
+    assert times.of_one_day(texts, TimeStyle.SQL) is None
+    assert times.of_one_day(texts[::-1], TimeStyle.SQL) is None
