@@ -11,6 +11,7 @@ Needs the package google-cloud-storage: ``pip install 'hauserpy[gcs]'``.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -237,6 +238,7 @@ class GcsStore:
     def _call(self, what: str, request: Callable[[], T]) -> T:
         from google.api_core import exceptions as api
 
+        self._open()
         try:
             return self._calls.attempt(request)
         except (api.PreconditionFailed, api.Conflict) as error:
@@ -258,13 +260,12 @@ class GcsStore:
 def _library() -> Any:
     """The module `google.cloud.storage`; raises ConfigError where it is not installed."""
     try:
-        from google.cloud import storage
+        return importlib.import_module("google.cloud.storage")
     except ImportError as error:
         raise ConfigError(
             "Provider gcp with StorageOnly needs the package google-cloud-storage.",
             "pip install 'hauserpy[gcs]'",
         ) from error
-    return storage
 
 
 def _generation(version: str | None) -> int | None:

@@ -24,7 +24,13 @@ from hauserpy.destinations import aws
 from hauserpy.destinations.objects import ABSENT, Conflict, Object, Objects, Upload
 from hauserpy.destinations.objects.names import content_type
 from hauserpy.destinations.objects.store import LOAD_LABEL
-from hauserpy.errors import ConfigError, DestinationRefused, DestinationUnavailable, HauserpyError
+from hauserpy.errors import (
+    AccessDenied,
+    ConfigError,
+    DestinationRefused,
+    DestinationUnavailable,
+    HauserpyError,
+)
 from hauserpy.model import Check, Part
 
 if TYPE_CHECKING:
@@ -180,14 +186,21 @@ class S3Store:
                 self._client.delete_object(**place)
 
     def uploads(self) -> Iterator[Upload]:
-        with self._explained("its unfinished uploads cannot be listed"):
-            pages = self._client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._bucket, Prefix=self._path
-            )
-            for page in pages:
-                for found in page.get("Uploads", []):
-                    name = found["Key"].removeprefix(self._path)
-                    yield Upload(name, found["UploadId"], found["Initiated"])
+        try:
+            with self._explained("its unfinished uploads cannot be listed"):
+                pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                    Bucket=self._bucket, Prefix=self._path
+                )
+                for page in pages:
+                    for found in page.get("Uploads", []):
+                        name = found["Key"].removeprefix(self._path)
+                        yield Upload(name, found["UploadId"], found["Initiated"])
+        except AccessDenied as error:
+            raise AccessDenied(
+                error.reason,
+                "Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, so that uploads"
+                " that broke off can be found and aborted.",
+            ) from error
 
     def abort(self, name: str, upload: str) -> None:
         from botocore.exceptions import ClientError

@@ -264,6 +264,11 @@ def gcs(request: pytest.FixtureRequest, folder: Path) -> ObjectBacking:
 
 
 def gcs_path(request: pytest.FixtureRequest, folder: Path) -> ObjectBacking:
+    """With a path in Bucket and a FilePrefix that is a folder."""
     made = gcs(request, folder)
     made.path, made.prefix, made.format = "a b/", "p/", StageFormat.PARQUET
     return made
+
+
+IN_THE_ROOT = {"s3": s3, "gcs": gcs}
+IN_A_PATH = {"s3": s3_path, "gcs": gcs_path}

@@ -14,17 +14,15 @@ from typing import Any
 import pytest
 
 from hauserpy.mockapi import MockApi
-from tests.destinations.makers import maker
-from tests.destinations.object_backing import LEDGER, ObjectBacking
+from tests.destinations.object_backing import IN_A_PATH, LEDGER, ObjectBacking
 
 BUNDLES = 3
 EVENTS = 40
 
 
-@pytest.fixture(params=["s3-path-prefix", "gcs-path-prefix"])
+@pytest.fixture(params=IN_A_PATH)
 def backing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectBacking]:
-    made = maker(request.param)(request, tmp_path / "store")
-    assert isinstance(made, ObjectBacking)
+    made = IN_A_PATH[request.param](request, tmp_path / "store")
     yield made
     made.close()
 

@@ -14,8 +14,8 @@ import pytest
 
 from hauserpy.model import EntryKind, LedgerEntry, Staged, rfc3339
 from tests.destinations.bundles import Run, entry_for, hour, hours, texts
-from tests.destinations.makers import NOW, maker
-from tests.destinations.object_backing import ObjectBacking
+from tests.destinations.makers import NOW
+from tests.destinations.object_backing import IN_THE_ROOT, ObjectBacking
 from tests.destinations.object_worker import MOVED
 
 _MOST_REQUESTS = 60
@@ -55,10 +55,9 @@ def worker(aws_environment: dict[str, str]) -> Iterator[Worker]:
     made.close()
 
 
-@pytest.fixture(params=["s3", "gcs"])
+@pytest.fixture(params=IN_THE_ROOT)
 def backing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectBacking]:
-    made = maker(request.param)(request, tmp_path / "store")
-    assert isinstance(made, ObjectBacking)
+    made = IN_THE_ROOT[request.param](request, tmp_path / "store")
     yield made
     made.close()
 

@@ -20,17 +20,16 @@ from hauserpy.ledger import Ledger
 from hauserpy.model import EntryKind, LedgerEntry, StoredFile, Window
 from hauserpy.owner import Owner
 from tests.destinations.bundles import DAY, Run, entry_for, events, hour, hours, texts
-from tests.destinations.makers import NOW, maker
-from tests.destinations.object_backing import LEDGER, ObjectBacking
+from tests.destinations.makers import NOW
+from tests.destinations.object_backing import IN_THE_ROOT, LEDGER, ObjectBacking
 
 FIRST = int(DAY.timestamp())
 PLAIN = f"{FIRST}.csv"
 
 
-@pytest.fixture(params=["s3", "gcs"])
+@pytest.fixture(params=IN_THE_ROOT)
 def backing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectBacking]:
-    made = maker(request.param)(request, tmp_path / "store")
-    assert isinstance(made, ObjectBacking)
+    made = IN_THE_ROOT[request.param](request, tmp_path / "store")
     yield made
     made.close()
 

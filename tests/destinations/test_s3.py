@@ -262,6 +262,22 @@ def test_a_store_that_does_not_know_preconditions_is_refused(backing: ObjectBack
             store.write("a", b"1", only_if="")
 
 
+def test_uploads_that_may_not_be_listed_are_no_reason_not_to_load(
+    backing: ObjectBacking, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    destination = backing.open()
+    with answering(403, xml("AccessDenied")) as url:
+        destination._store.uploads = s3.S3Store(  # type: ignore[method-assign]
+            backing.settings(endpoint=url)
+        ).uploads
+        Run(destination, tmp_path).load(hour(0))
+        assert "dead runs" in caplog.text
+        checks = {c.name: c for c in destination.checks()}
+    assert not checks["list uploads"].ok
+    assert "s3:ListBucketMultipartUploads" in checks["list uploads"].remedy
+    assert len(backing.data_names()) == 1
+
+
 @pytest.mark.parametrize("code", ["ConditionalRequestConflict", "PreconditionFailed"])
 def test_409_and_412_are_conflicts(backing: ObjectBacking, code: str) -> None:
     status = 409 if code.startswith("Cond") else 412

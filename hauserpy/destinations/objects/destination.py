@@ -24,16 +24,16 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from hauserpy.config import Settings
 from hauserpy.destinations import files
-from hauserpy.destinations.objects import checks, document
+from hauserpy.destinations.objects import checks, document, presence
 from hauserpy.destinations.objects.document import State
 from hauserpy.destinations.objects.leftovers import Leftovers, Note
-from hauserpy.destinations.objects.names import shared_prefix, with_load
+from hauserpy.destinations.objects.names import with_load
 from hauserpy.destinations.objects.store import ABSENT, Conflict, Object, ObjectStore
 from hauserpy.errors import (
     AccessDenied,
@@ -65,8 +65,6 @@ _LOST = 3
 _LONGEST_PAUSE = 5.0
 """Seconds between two of those attempts."""
 _LOOKS = 5
-_FEW = 8
-"""Up to so many objects are asked for one by one rather than by listing."""
 _NOTHING: tuple[StoredFile, ...] = ()
 
 Change = Callable[[State], tuple[Ledger, Sequence[StoredFile]] | None]
@@ -122,7 +120,7 @@ class Objects:
     def ledger(self) -> Ledger:
         for _ in range(_LOOKS):
             state = self._read()
-            present = self._present(state.ledger, state.ledger.entries)
+            present = presence.only_present(self._store, state.ledger, state.ledger.entries)
             if present == state.ledger or self._read().version == state.version:
                 break
             # Another run has replaced what was looked for.
@@ -176,7 +174,9 @@ class Objects:
             if checkpoint <= start:
                 return None
             passed = ledger.overlapping(Window(start, checkpoint))
-            after = self._present(ledger, passed).advanced(checkpoint, expected)
+            after = presence.only_present(self._store, ledger, passed).advanced(
+                checkpoint, expected
+            )
             return replace(ledger, checkpoint=after.checkpoint), ()
 
         self._finish(self._change(self._read(), change))
@@ -190,7 +190,7 @@ class Objects:
             return
         try:
             entries = self._read().ledger.entries
-            found = self._look(entries)
+            found = presence.look(self._store, entries)
         except HauserpyError:
             # The ledger has a check of its own.
             return
@@ -271,8 +271,8 @@ class Objects:
     ) -> tuple[Ledger, list[StoredFile]]:
         """The ledger with ``entry``, and the objects that it replaces, as they are now."""
         old = state.ledger.overlapping(entry.window)
-        found = self._look(old)
-        present = _without_absent(state.ledger, old, found)
+        found = presence.look(self._store, old)
+        present = presence.without_absent(state.ledger, old, found)
         files.refuse_baseline(present, entry.window)
         after = present.after(entry, expected=expected, checkpoint=checkpoint)
         names = [f.name for e in old for f in e.files]
@@ -375,30 +375,6 @@ class Objects:
                 left.append(file)
         return tuple(left)
 
-    def _present(self, ledger: Ledger, entries: Sequence[LedgerEntry]) -> Ledger:
-        """``ledger`` without those of ``entries`` whose object is gone or differs."""
-        return _without_absent(ledger, entries, self._look(entries))
-
-    def _look(self, entries: Iterable[LedgerEntry]) -> dict[str, Object]:
-        """The objects that ``entries`` name and that are there, by name."""
-        names = {f.name for e in entries for f in e.files}
-        if len(names) <= _FEW:
-            asked = ((name, self._store.stat(name)) for name in names)
-            return {name: found for name, found in asked if found is not None}
-        listed = self._store.list(shared_prefix(names))
-        return {found.name: found for found in listed if found.name in names}
-
 
 def _entry_of(ledger: Ledger, load: str) -> LedgerEntry | None:
     return next((e for e in ledger.entries if e.load == load), None)
-
-
-def _without_absent(
-    ledger: Ledger, entries: Sequence[LedgerEntry], found: Mapping[str, Object]
-) -> Ledger:
-    def is_there(file: StoredFile) -> bool:
-        return file.name in found and found[file.name].is_file(file)
-
-    absent = {e.load for e in entries if not all(is_there(f) for f in e.files)}
-    kept = tuple(e for e in ledger.entries if e.load not in absent or e not in entries)
-    return Ledger(kept, ledger.checkpoint)

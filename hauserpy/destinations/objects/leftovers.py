@@ -64,7 +64,8 @@ class Leftovers:
 
     def notes(self) -> tuple[list[Note], list[Note]]:
         """Those of runs that are known to be dead or are older than 48 hours, and the others."""
-        dead, alive = [], []
+        dead: list[Note] = []
+        alive: list[Note] = []
         for found in self._store.list(NOTES):
             owner = Owner.from_name(found.name)
             read = self._store.read(found.name) if owner is not None else None
