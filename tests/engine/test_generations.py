@@ -427,16 +427,19 @@ def test_a_move_from_generation_1_to_2_and_back_loses_and_doubles_nothing(
     assert site.ok("status", "--json").json["gaps"] == []
 
 
-def test_generation_1_takes_over_from_a_checkpoint_within_a_minute(
+def test_generation_1_loads_what_lies_around_a_window_that_is_no_bundle(
     site: Site, serve: Serve
 ) -> None:
-    api = serve(bodies=TWO_DAYS)
+    # A record that does not say when it was comes with the first piece of its bundle, once.
+    timeless = {"EventType": "custom", "evt_number_int": 500}
+    api = serve(bodies={**TWO_DAYS, DAYS[0]: json.dumps([*EVENTS[:48], timeless]).encode()})
     site.at("2026-05-04T00:00")
     site.use(api, 2)
     site.ok("backfill", "--since", "2026-05-01T03:15:30.5Z", "--until", "2026-05-01T05:40:20.25Z")
+    assert site.numbers() == [7, 8, 9, 10, 11]
     site.use(api, 1)
     site.sync()
-    assert site.numbers() == ALL
+    assert site.numbers() == [*ALL, 500]
     assert site.ok("status", "--json").json["gaps"] == []
 
 
