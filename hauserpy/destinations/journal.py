@@ -38,7 +38,7 @@ class Commit:
 
 
 class Journal:
-    """``.hauserpy/commit.json`` in ``folder``. All but `read` needs the ledger's lock."""
+    """The commit and the ledger in ``folder``. What writes needs the ledger's lock."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,12 +46,22 @@ class Journal:
         self._ledger = folder / files.LEDGER
         # Read once, before there are threads: it can only be read by setting it.
         self._mode = 0o666 & ~_umask()
+        # The document that was read or written last: after years it has tens of thousands of
+        # entries, too many to parse again and again with each load.
+        self._known: tuple[bytes, Ledger] | None = None
+
+    def ledger(self) -> Ledger | None:
+        """``.hauserpy/ledger.json`` as it is; None when there is none. Raises LedgerUnreadable."""
+        try:
+            return self._decoded(self._ledger.read_bytes(), self._ledger)
+        except FileNotFoundError:
+            return None
 
     def read(self) -> Commit | None:
         """What is decided and perhaps not done. Raises LedgerUnreadable for garbage."""
         try:
             data = json.loads(self._path.read_bytes())
-            ledger = files.decode(data["ledger"].encode(), str(self._path))
+            ledger = self._decoded(data["ledger"].encode(), self._path)
             return Commit(
                 ledger,
                 tuple((str(source), str(target)) for source, target in data["moves"]),
@@ -68,7 +78,7 @@ class Journal:
     def write(self, commit: Commit) -> None:
         """Decide: from here on the load has happened, whatever dies."""
         data = {
-            "ledger": files.encode(commit.ledger).decode(),
+            "ledger": self._encoded(commit.ledger).decode(),
             "moves": commit.moves,
             "remove": commit.remove,
         }
@@ -86,7 +96,7 @@ class Journal:
                     waiting.parent.rmdir()
             # Also when a run that died has renamed it: it may not be on the disk yet.
             disk.fsync_folder(place.parent)
-        disk.write_atomically(self._ledger, files.encode(commit.ledger))
+        disk.write_atomically(self._ledger, self._encoded(commit.ledger))
         for name in commit.remove:
             disk.remove(self._folder / name)
 
@@ -99,6 +109,16 @@ class Journal:
         """Remove what a run left that died while it wrote."""
         disk.sweep_temps(self._path)
         disk.sweep_temps(self._ledger)
+
+    def _decoded(self, document: bytes, path: Path) -> Ledger:
+        if self._known is None or self._known[0] != document:
+            self._known = document, files.decode(document, str(path))
+        return self._known[1]
+
+    def _encoded(self, ledger: Ledger) -> bytes:
+        if self._known is None or self._known[1] is not ledger:
+            self._known = files.encode(ledger), ledger
+        return self._known[0]
 
     def stamp(self) -> tuple[object, ...]:
         """Changes with each commit that is decided, and with each that is done."""

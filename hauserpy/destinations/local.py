@@ -59,7 +59,6 @@ class Local:
         self._folder = settings.local.save_dir
         self._own = self._folder / ".hauserpy"
         self._journal = Journal(self._folder)
-        self._ledger = self._folder / files.LEDGER
 
     @property
     def name(self) -> str:
@@ -274,10 +273,7 @@ class Local:
         commit = self._journal.read()
         if commit is not None:
             return commit.ledger
-        try:
-            ours = files.decode(self._ledger.read_bytes(), str(self._ledger))
-        except FileNotFoundError:
-            ours = None
+        ours = self._journal.ledger()
         mark = _latest(marks, known=ours)
         return files.settle(ours, mark, str(self._folder / files.HAUSER_MARK))
 
