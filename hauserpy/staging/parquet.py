@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 from hauserpy.errors import ConfigError
-from hauserpy.model import Compression, FieldType, Layout
+from hauserpy.model import Compression, FieldType, Layout, TimeStyle
 from hauserpy.transform import Rows
-from hauserpy.transform.times import reread
 
 _ROW_GROUP_BYTES = 32 << 20
 """Of Arrow data held before a row group is written: bounds memory, and suits readers."""
@@ -47,11 +46,12 @@ class ArrowEncoder:
 
     def __init__(self, layout: Layout) -> None:
         self._schema = _schema(layout)
-        self._times = [
+        self._times = {
             n
             for n, c in enumerate(layout.columns)
             if c.type in (FieldType.TIME, FieldType.WINDOW_START)
-        ]
+        }
+        self._zoned = layout.time_style is TimeStyle.RFC3339
 
     @property
     def head(self) -> bytes:
@@ -59,17 +59,22 @@ class ArrowEncoder:
 
     def encode(self, rows: Rows) -> bytes:
         pa = _arrow()
-        columns = list(rows.columns)
-        for n in self._times:
-            columns[n] = [None if v is None else reread(v) for v in columns[n]]
         arrays = [
-            pa.array(column, type=field.type)
-            for column, field in zip(columns, self._schema, strict=True)
+            self._instants(column) if n in self._times else pa.array(column, type=field.type)
+            for n, (column, field) in enumerate(zip(rows.columns, self._schema, strict=True))
         ]
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, self._schema) as stream:
             stream.write_batch(pa.record_batch(arrays, schema=self._schema))
         return bytes(sink.getvalue())
+
+    def _instants(self, written: list[str | None]) -> Any:
+        """Arrow reads whole columns of what `hauserpy.transform.times.write` wrote."""
+        pa = _arrow()
+        naive, instant = pa.timestamp("us"), pa.timestamp("us", tz="UTC")
+        texts = pa.array(written, type=pa.string())
+        # Arrow wants a zone just where its type has one.
+        return texts.cast(instant) if self._zoned else texts.cast(naive).cast(instant)
 
 
 class ParquetAssembler:
