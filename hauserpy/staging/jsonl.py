@@ -9,8 +9,6 @@ import orjson
 from hauserpy.model import CustomVarsKind, FieldType, Layout
 from hauserpy.transform import Rows
 
-_NONE = {type(None)}
-
 
 class JsonLinesEncoder:
     """See `hauserpy.staging.base.Encoder`."""
@@ -27,8 +25,9 @@ class JsonLinesEncoder:
     def encode(self, rows: Rows) -> bytes:
         names, columns = [], []
         for column, values in zip(self._columns, rows.columns, strict=True):
-            # A column without values would cost a look in every row.
-            if set(map(type, values)) != _NONE:
+            # A column without values would cost a look in every row. `any` ends with the first
+            # value that is not zero or empty.
+            if any(values) or values.count(None) < len(values):
                 names.append(column.name)
                 columns.append(self._written(column.type, values))
         dumps = orjson.dumps
