@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -94,7 +95,11 @@ def test_instants_are_those_of_the_reference(text: str) -> None:
 
 @given(st.lists(TIMES, min_size=1, max_size=30), st.sampled_from(TimeStyle))
 def test_what_was_read_before_changes_nothing(texts: list[str], style: TimeStyle) -> None:
-    """Times are remembered in halves; any halves in any order must give what each gives alone."""
+    """Parts of times are remembered; any parts in any order must give what each gives alone."""
+    assert_read_like_the_reference(texts, style)
+
+
+def assert_read_like_the_reference(texts: list[Any], style: TimeStyle) -> None:
     layout = Layout(_COLUMNS, time_style=style)
     records = [{"EventStart": text} for text in texts]
     made = Transformer(layout, WINDOW).rows(Records(records, plain=True))
@@ -108,6 +113,34 @@ def test_what_was_read_before_changes_nothing(texts: list[str], style: TimeStyle
         min(starts, default=None),
         max(starts, default=None),
     )
+
+
+@pytest.mark.parametrize("style", TimeStyle)
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "2026-11-22T24:00:00.000Z", "2026-11-22T25:00:00.000Z", "2026-11-22T29:59:59.999Z",
+        "2026-11-22T23:60:00.000Z", "2026-11-22T23:00:60.000Z", "2026-11-22T23:00:99.000Z",
+        "2026-11-22T23:00:00.000z", "2026-11-22t23:00:00.000Z", "2026-11-22 23:00:00.000Z",
+        "2026-11-22T23:00:00.0000", "2026-11-22T23:00:00,000Z", "2026-11-22T23-00:00.000Z",
+        "2026-11-22T13:00:00.000Z", "2026-11-21T23:00:00.000Z", "2026-11-22T23:00:00.100Z",
+        "2026-11-22T20:00:00.000Z", "2026-11-22T23:59:59.010Z", "2026-11-22T23:00:00+0000",
+        "2026-11-22T23:00:00.000Z\n2026-11-22T23:00:00.000Z", "2026-11-22T23:00:00.000Z\n",
+        "٢026-11-22T23:00:00.000Z", "2026-11-22T23:00:00.٠00Z", "", None,
+    ],
+)  # fmt: skip
+def test_one_odd_instant_among_alike_ones(odd: Any, place: int, style: TimeStyle) -> None:
+    texts: list[Any] = ["2026-11-22T21:02:03.400Z", "2026-11-22T22:59:59.000Z"]
+    texts.insert(place, odd)
+    assert_read_like_the_reference(texts, style)
+
+
+@pytest.mark.parametrize("date", ["2026-02-30", "0001-01-01", "0000-01-01", "9999-12-31"])
+@pytest.mark.parametrize("hour", ["09", "19", "23", "24", "30", "99"])
+def test_alike_instants_of_an_odd_day(date: str, hour: str) -> None:
+    for style in TimeStyle:
+        assert_read_like_the_reference([f"{date}T{hour}:0{n}:00.000Z" for n in range(3)], style)
 
 
 @given(
