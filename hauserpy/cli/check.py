@@ -61,7 +61,7 @@ def _checks(common: Common) -> Iterator[Check]:
 
 def _api(settings: Settings) -> Iterator[Check]:
     from hauserpy.export.checks import checks
-    from hauserpy.export.waiting import Timing
+    from hauserpy.waiting import Timing
 
     try:
         settings.require_token()

@@ -20,12 +20,12 @@ from hauserpy.destinations import open_destination, run_lock_path
 from hauserpy.engine.report import Summary
 from hauserpy.engine.runs import Plant
 from hauserpy.errors import HauserpyError
-from hauserpy.export.waiting import Timing, Waiter
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Step
 from hauserpy.model import rfc3339
 from hauserpy.pipeline.spool import Spool
 from hauserpy.runlock import RunLock
+from hauserpy.waiting import Timing, Waiter
 
 
 def now() -> datetime:

@@ -18,13 +18,13 @@ from typing import Any
 from hauserpy import disk
 from hauserpy.engine.report import Reporter
 from hauserpy.errors import CorruptBundle, HauserpyError
-from hauserpy.export.waiting import Waiter
 from hauserpy.ledger import Step
 from hauserpy.model import Bundle, Layout, Staged
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import Progress, empty_folder, stage
+from hauserpy.waiting import Waiter
 
 _AHEAD = 2
 _LOOK_SECONDS = 0.1

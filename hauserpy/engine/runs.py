@@ -18,7 +18,6 @@ from hauserpy.engine.line import Fetch, Line, Ready
 from hauserpy.engine.report import Reporter, Summary
 from hauserpy.errors import ConfigError, DestinationRefused, Interrupted, LedgerMoved
 from hauserpy.export.source import Source
-from hauserpy.export.waiting import Waiter
 from hauserpy.fields import Field
 from hauserpy.ledger import Ledger, Step, steps_for
 from hauserpy.model import (
@@ -30,6 +29,7 @@ from hauserpy.model import (
 )
 from hauserpy.owner import Owner, leftovers
 from hauserpy.pipeline.pool import Pool
+from hauserpy.waiting import Waiter
 
 _REPLANS = 8
 """How often in a row another run may load what this one planned, before it gives up."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from hauserpy.export.source import Body, BundleTooSlow, Source
-from hauserpy.export.waiting import Timing, Waiter
+from hauserpy.waiting import Timing, Waiter
 
 if TYPE_CHECKING:
     from hauserpy.config import Settings

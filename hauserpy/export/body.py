@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from hauserpy.errors import ApiUnavailable
 from hauserpy.export.retry import Again
 from hauserpy.export.source import BundleTooSlow, SourceClosed
-from hauserpy.export.waiting import Timing, span
+from hauserpy.waiting import Timing, span
 
 CHUNK = 256 * 1024
 """The most bytes of one read; fewer come when fewer are there."""

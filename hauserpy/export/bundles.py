@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from hauserpy.errors import ApiUnavailable, BundleGone
 from hauserpy.export.http import Http, Request
 from hauserpy.export.source import Body
-from hauserpy.export.waiting import Timing
 from hauserpy.model import BEGINNING, Bundle, Window, rfc3339
+from hauserpy.waiting import Timing
 
 if TYPE_CHECKING:
     from hauserpy.config import Settings

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from hauserpy.errors import HauserpyError
 from hauserpy.export.http import Http, Request
 from hauserpy.export.retry import Again
-from hauserpy.export.waiting import Timing
 from hauserpy.model import Check
+from hauserpy.waiting import Timing
 
 if TYPE_CHECKING:
     from hauserpy.config import Settings

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from hauserpy.errors import AccessDenied, ApiUnavailable, DiskFull, TransientError
 from hauserpy.export.retry import Again, Patience
 from hauserpy.export.source import BundleTooSlow, Source, SourceClosed
-from hauserpy.export.waiting import Timing
 from hauserpy.model import Bundle
+from hauserpy.waiting import Timing
 
 if TYPE_CHECKING:
     from hauserpy.config import Settings

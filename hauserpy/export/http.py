@@ -24,7 +24,7 @@ from hauserpy.export.pacing import Pacer, retry_after
 from hauserpy.export.retry import LONGEST_WAIT, Again, Patience
 from hauserpy.export.source import SourceClosed
 from hauserpy.export.transport import Adapter, Sockets
-from hauserpy.export.waiting import Timing, span
+from hauserpy.waiting import Timing, span
 
 if TYPE_CHECKING:
     from hauserpy.config import Settings

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from hauserpy.errors import ApiUnavailable, HauserpyError
 from hauserpy.export.http import Http, Request
 from hauserpy.export.retry import Again
-from hauserpy.export.waiting import Timing, span
 from hauserpy.model import Bundle, rfc3339
+from hauserpy.waiting import Timing, span
 
 _log = logging.getLogger(__name__)
 

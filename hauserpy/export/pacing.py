@@ -9,7 +9,7 @@ import threading
 from datetime import UTC, datetime
 
 from hauserpy.errors import RateLimited
-from hauserpy.export.waiting import Timing, span
+from hauserpy.waiting import Timing, span
 
 _log = logging.getLogger(__name__)
 

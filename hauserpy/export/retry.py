@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from hauserpy.errors import ApiUnavailable
-from hauserpy.export.waiting import span
+from hauserpy.waiting import span
 
 _log = logging.getLogger(__name__)
 

@@ -22,10 +22,10 @@ from hauserpy.export.operations import (
 )
 from hauserpy.export.retry import Again
 from hauserpy.export.source import Body, SourceClosed
-from hauserpy.export.waiting import Timing
 from hauserpy.export.windows import bundle_of, floor, windows
 from hauserpy.fields import request_fields
 from hauserpy.model import Bundle, Window, rfc3339
+from hauserpy.waiting import Timing
 
 if TYPE_CHECKING:
     from hauserpy.config import Settings

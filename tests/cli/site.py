@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from hauserpy.cli.group import run
-from hauserpy.export.waiting import Waiter
 from hauserpy.mockapi import MockApi
 from hauserpy.model import Window, rfc3339
+from hauserpy.waiting import Waiter
 
 NOW = datetime(2026, 5, 20, 12, 34, 56, tzinfo=UTC)
 _CLOCKS = ("run", "sync", "bundles", "status", "check", "look")

@@ -16,11 +16,11 @@ from hauserpy.engine.report import Silent, Summary
 from hauserpy.engine.runs import Plant, sync
 from hauserpy.errors import HauserpyError
 from hauserpy.export.source import Body
-from hauserpy.export.waiting import Waiter
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Step
 from hauserpy.model import Bundle, LedgerEntry, Part, Window
 from hauserpy.pipeline.spool import Spool
+from hauserpy.waiting import Waiter
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
