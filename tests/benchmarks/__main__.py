@@ -149,6 +149,7 @@ def _bound(made: report.Report, bodies: list[Body]) -> bounds.Bound:
     bound = bounds.measure([body.path for body in bodies])
     made.zlib.append(bound.zlib)
     made.isal.append(bound.isal)
+    made.zlib_at_once.append(bound.at_once)
     return bound
 
 
