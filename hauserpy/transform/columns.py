@@ -60,6 +60,8 @@ class Columnar:
         custom = [c.max_bytes for c in layout.columns if c.type is FieldType.CUSTOM_VARS]
         bounds = [b for b in (*custom, layout.custom_value_bytes) if b is not None]
         self._most_custom = min(bounds, default=None)
+        # Raw bundles are copied: only their times are read.
+        self._only_event_start = [c.field for c in layout.columns] == [EVENT_START]
         self._typed = layout.custom_vars is CustomVarsKind.TYPED
 
     def columns(self, records: list[dict[str, Any]]) -> tuple[list[list[Any]], set[int]]:
@@ -68,8 +70,10 @@ class Columnar:
         Of a record that needs care, the columns hold values of no meaning.
         """
         care: set[int] = set()
-        width = len(self._nothing)
+        if self._only_event_start:
+            return [self._picked(self._layout.columns[0], records, care)], care
         nothing = self._nothing
+        width = len(nothing)
         whole = [{**nothing, **record} for record in records]
         fields: dict[str, Sequence[Any]] = dict(
             # zip ends with the shortest row, and none is shorter than the fields.
@@ -89,6 +93,11 @@ class Columnar:
                 case _:
                     made.append(self._fitted(column, fields[column.field], care))
         return made, care
+
+    def _picked(self, column: Column, records: list[dict[str, Any]], care: set[int]) -> list[Any]:
+        """The one column that is asked for, without a look at the other values."""
+        self._look_at_keys(records, care)
+        return self._fitted(column, [record.get(column.field) for record in records], care)
 
     def _one_agent(self, fields: dict[str, Sequence[Any]], care: set[int]) -> list[Any]:
         """The alias: a record has one of the two or neither; one with both needs care."""
@@ -168,7 +177,7 @@ class Columnar:
         fresh = keys - self._custom_keys
         if not fresh:
             return
-        odd = {key for key in fresh if key.lower() in self._fields}
+        odd = {key for key in fresh if key.lower() in self._fields and key not in self._nothing}
         if len(self._custom_keys) > _MOST_KEYS:
             self._custom_keys.clear()
         self._custom_keys |= fresh - odd

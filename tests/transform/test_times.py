@@ -193,3 +193,15 @@ def test_a_column_with_an_odd_one_is_left_to_be_written_one_by_one(odd: str) -> 
     texts = ["2026-11-23T04:05:06.123Z", odd]
     assert times.of_one_day(texts, TimeStyle.SQL) is None
     assert times.of_one_day(texts[::-1], TimeStyle.SQL) is None
+
+
+_KEYS = st.sampled_from(["EventStart", "eventstart", "EVENTSTART", "other"])
+
+
+@given(st.lists(st.dictionaries(_KEYS, _NEAR | st.none() | st.just(7)), min_size=1, max_size=4))
+def test_the_times_of_raw_bundles_are_those_of_all_others(records: list[dict[str, str]]) -> None:
+    spans = []
+    for columns in (_COLUMNS, _COLUMNS[:1]):
+        rows = Transformer(Layout(columns), WINDOW).rows(Records(records, plain=True))
+        spans.append((rows.columns[0], rows.count, rows.first_event, rows.last_event))
+    assert spans[0] == spans[1]
