@@ -149,7 +149,10 @@ def test_windows_that_meet_clip_a_bundle_into_all_of_its_rows(name: str, pool: P
 def children(parent: int) -> set[int]:
     """The worker processes of ``parent`` that have not ended."""
     listing = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     rows = (line.split(None, 3) for line in listing.splitlines())
     return {
