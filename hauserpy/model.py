@@ -196,7 +196,7 @@ class LedgerEntry:
                 window=Window(_moment(data["start"]), _moment(data["stop"])),
                 kind=EntryKind(data["kind"]),
                 bundle=str(data["bundle"]),
-                load=str(data["load"]),
+                load=_load_id(data["load"]),
                 records=int(data["records"]),
                 bytes=int(data["bytes"]),
                 changes=Changes.from_json(data["changes"]),
@@ -215,6 +215,13 @@ class LedgerEntry:
                 f"an entry of the ledger cannot be read ({type(error).__name__}: {error}).",
                 "Restore the ledger from a backup; hauserpy never takes it for an empty one.",
             ) from error
+
+
+def _load_id(value: Any) -> str:
+    # Two entries without one would pass for each other where loads are compared.
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"no load id: {value!r}")
+    return value
 
 
 def _text(moment: datetime | None) -> str | None:

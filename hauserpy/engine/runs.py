@@ -22,6 +22,7 @@ from hauserpy.fields import Field
 from hauserpy.ledger import Ledger, Step, steps_for
 from hauserpy.model import (
     BEGINNING,
+    Bundle,
     EntryKind,
     LedgerEntry,
     Window,
@@ -111,6 +112,8 @@ def backfill(
     def plan(ledger: Ledger) -> Iterator[Step]:
         loaded = [e.window for e in ledger.entries]
         for bundle in plant.source.due(since, until, loaded=loaded, replace=replace_loaded):
+            if replace_loaded:
+                _tell_kept(plant, ledger, bundle)
             for step in steps_for(ledger, bundle, replace_loaded=replace_loaded):
                 # After another run moved the ledger, only what is left is planned again.
                 if step.window not in done:
@@ -300,6 +303,15 @@ def _tell_before(reporter: Reporter, ledger: Ledger, start: datetime | None) -> 
             f" checkpoint. `hauserpy backfill --since {rfc3339(start)} --until {rfc3339(first)}`"
             " loads what lies between."
         )
+
+
+def _tell_kept(plant: Plant, ledger: Ledger, bundle: Bundle) -> None:
+    for entry in ledger.overlapping(bundle.window):
+        if entry.kind is not EntryKind.HAUSER and not bundle.window.covers(entry.window):
+            plant.reporter.note(
+                f"the loaded window {entry.window} reaches beyond bundle {bundle} and is kept: a"
+                " part of it cannot be replaced"
+            )
 
 
 def _refuse_baseline(destination: Destination, ledger: Ledger, step: Step) -> None:

@@ -268,3 +268,30 @@ def test_fractions_of_a_second_survive_in_ledger_and_checkpoint(world: World) ->
     odd = replace(window(0), start=DAY + timedelta(microseconds=250))
     stored = world.load(destination, layout, 0, where=odd)
     assert world.ledger() == Ledger((stored,), odd.stop)
+
+
+def test_a_ledger_table_that_was_dropped_is_not_taken_for_an_empty_one(world: World) -> None:
+    destination, layout = world.ready()
+    world.load(destination, layout, 0)
+    world.standin.sql("DROP TABLE fssync_ledger")
+    with pytest.raises(LedgerUnreadable, match="is gone"):
+        world.destination().ledger()
+    with pytest.raises(LedgerUnreadable, match="is gone"):
+        world.destination().prepare(catalogue())
+
+
+def test_rows_of_a_window_that_the_ledger_has_lost_are_replaced(world: World) -> None:
+    destination, layout = world.ready()
+    world.load(destination, layout, 0)
+    world.load(destination, layout, 1)
+    world.standin.sql("DELETE FROM fssync_ledger WHERE kind = 'sync'")
+    world.load(destination, layout, 1, kind=EntryKind.BACKFILL)
+    assert world.texts() == sorted(expected_texts(0) + expected_texts(1))
+
+
+def test_a_ledger_row_without_a_load_id_is_refused(world: World) -> None:
+    destination, layout = world.ready()
+    world.load(destination, layout, 0)
+    world.standin.sql("UPDATE fssync_ledger SET loadid = NULL WHERE kind = 'sync'")
+    with pytest.raises(LedgerUnreadable):
+        world.ledger()

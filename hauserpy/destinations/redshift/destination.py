@@ -22,7 +22,6 @@ from hauserpy.model import (
     Check,
     Compression,
     CustomVarsKind,
-    EntryKind,
     Layout,
     LedgerEntry,
     Part,
@@ -127,7 +126,7 @@ class Redshift:
                     return other
             before = self._trusted(stored)
             after = before.after(entry, expected=expected, checkpoint=checkpoint)
-            self._delete_replaced(link, place, entry, before)
+            self._delete_replaced(link, place, entry)
             if manifest is not None:
                 self._copy(link, place, entry, manifest)
             state.write(link, place, stored, after, sync_id=sql.sync_id(entry), now=now)
@@ -169,6 +168,9 @@ class Redshift:
 
     def _ensure_state(self) -> None:
         if not self._state_ready:
+            place = self._place()
+            # A ledger that has lost a part must not be made anew.
+            self._database.run(lambda link: state.refuse_torn(link, place))
             tables.ensure_state(self._database, self._place())
             self._state_ready = True
 
@@ -185,24 +187,20 @@ class Redshift:
         with self._staging.uploaded(load, parts) as manifest:
             yield manifest
 
-    def _delete_replaced(
-        self, link: Link, place: Place, entry: LedgerEntry, before: Ledger
-    ) -> None:
+    def _delete_replaced(self, link: Link, place: Place, entry: LedgerEntry) -> None:
         """The rows of the windows that this one replaces; and what hauser left inside it, whether
         before the baseline (of which the window is being cut) or after it, when it crashed."""
-        start, stop = (tables.quoted(n.lower()) for n in (BUNDLE_START, EVENT_START))
+        start, event = (tables.quoted(n.lower()) for n in (BUNDLE_START, EVENT_START))
         window = [_naive(entry.window.start), _naive(entry.window.stop)]
-        where = f"({start} IS NULL AND {stop} >= %s AND {stop} < %s)"
-        replaced = [
-            _naive(old.window.start)
-            for old in before.overlapping(entry.window)
-            if old.kind is not EntryKind.HAUSER
-        ]
-        if replaced:
-            where += f" OR {start} IN ({', '.join(['%s'] * len(replaced))})"
+        # Windows are disjoint, so that a range of starts names what it replaces; and should the
+        # ledger have lost an entry, its rows go all the same.
+        where = (
+            f"({start} >= %s AND {start} < %s)"
+            f" OR ({start} IS NULL AND {event} >= %s AND {event} < %s)"
+        )
         if self._layout is None and not tables.catalog(link, place, [place.names.export]):
             return
-        link.execute(f"DELETE FROM {place.export} WHERE {where}", [*window, *replaced])
+        link.execute(f"DELETE FROM {place.export} WHERE {where}", [*window, *window])
 
     def _copy(self, link: Link, place: Place, entry: LedgerEntry, manifest: str) -> None:
         if self._layout is None:

@@ -14,6 +14,7 @@ from typing import Any
 from hauserpy.destinations import sql
 from hauserpy.destinations.redshift.connection import Link
 from hauserpy.destinations.redshift.tables import Place, catalog, quoted
+from hauserpy.errors import LedgerUnreadable
 from hauserpy.ledger import Ledger
 from hauserpy.model import BEGINNING, LedgerEntry
 
@@ -33,6 +34,7 @@ def read(link: Link, place: Place) -> sql.Stored:
 
 def read_existing(link: Link, place: Place) -> sql.Stored:
     """`read` before the tables were made: those that are missing count as empty."""
+    refuse_torn(link, place)
     there = catalog(link, place, (place.names.sync, place.names.ledger))
     synced = None
     if place.names.sync in there:
@@ -41,6 +43,18 @@ def read_existing(link: Link, place: Place) -> sql.Stored:
     if place.names.ledger in there:
         rows = link.execute(f"SELECT {_LISTED} FROM {place.ledger}")
     return _stored(rows, synced)
+
+
+def refuse_torn(link: Link, place: Place) -> None:
+    """Raise LedgerUnreadable when the ledger has gone and the lock has not: the ledger is made
+    first, so that nothing of ours leaves them so."""
+    there = catalog(link, place, (place.names.ledger, place.names.lock))
+    if place.names.lock in there and place.names.ledger not in there:
+        raise LedgerUnreadable(
+            f"the table {place.ledger} is gone, which says what is loaded.",
+            "It is never taken for an empty one: restore it. To load everything anew, drop"
+            f" {place.lock} and the rows of the export table as well.",
+        )
 
 
 def _stored(rows: Sequence[tuple[Any, ...]], synced: datetime | None) -> sql.Stored:
