@@ -41,7 +41,12 @@ def available_cores() -> int:
 
 
 def system_temp() -> Path:
-    return Path(tempfile.gettempdir())
+    """The system's folder for temporary files, also where it cannot be written: whoever uses it
+    says so then, and a run with a TmpDir of its own need not know."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return Path(os.environ.get("TMPDIR") or Path(os.sep, "tmp"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,10 @@ class Http:
         """Seconds that the first byte of a bundle may take."""
         return min(FIRST_BYTE * self._read, self._bundle)
 
+    def masked(self, text: str) -> str:
+        """What a server said, without our secrets, which it may echo."""
+        return self._identity.masked(text)
+
     def close(self) -> None:
         """Drop all connections, also those that other threads read from."""
         self._closed = True
@@ -301,9 +305,13 @@ class Http:
         first_byte = self._read if request.first_byte is None else request.first_byte
         bearing = _Bearing(self._identity.headers if ours else {})
         try:
-            prepared = session.prepare_request(
-                requests.Request(method, url, params=params, json=json, auth=bearing)
-            )
+            try:
+                prepared = session.prepare_request(
+                    requests.Request(method, url, params=params, json=json, auth=bearing)
+                )
+            except problems.InvalidHeader:
+                # From send() it would be a header of the answer.
+                raise _impossible(request, origin) from None
             settings = session.merge_environment_settings(url, {}, True, None, None)
             if origin.loopback:
                 # A proxy would get what may be said to this machine only.
@@ -322,13 +330,9 @@ class Http:
             problems.InvalidURL,
             problems.MissingSchema,
             problems.InvalidSchema,
-            problems.InvalidHeader,
             UnicodeError,
         ):
-            raise ConfigError(
-                f"{request.what}: a request to {origin} cannot be made.",
-                "Check ApiURL, AdditionalHttpHeader and the proxy variables of the environment.",
-            ) from None
+            raise _impossible(request, origin) from None
         except (requests.RequestException, HTTPError, OSError) as error:
             if self._closed:
                 raise SourceClosed(
@@ -356,6 +360,13 @@ class Http:
         else:
             reason = f"no connection with {origin}, or it broke{_os_reason(causes)}"
         raise Again(reason) from None
+
+
+def _impossible(request: Request, origin: Origin) -> ConfigError:
+    return ConfigError(
+        f"{request.what}: a request to {origin} cannot be made.",
+        "Check ApiURL, AdditionalHttpHeader and the proxy variables of the environment.",
+    )
 
 
 def _remedy(identity: Identity, request: Request, host: str) -> str:

@@ -105,7 +105,7 @@ class Operations:
                 operation.export_id = _text_of(results, "searchExportId", what)
                 break
             if state == "FAILED":
-                raise OperationFailed(_details(answer))
+                raise OperationFailed(_details(answer, self._http.masked))
             if state in ("CANCELED", "CANCELLED"):
                 raise OperationFailed("somebody cancelled it")
             percent = _percent(answer)
@@ -208,8 +208,9 @@ def _percent(answer: Mapping[str, Any]) -> int | None:
     return int(found) if 0 <= found <= 100 else None
 
 
-def _details(answer: Mapping[str, Any]) -> str:
+def _details(answer: Mapping[str, Any], masked: Callable[[str], str]) -> str:
     """The API's own words on why it failed, short and on one line."""
-    text = str(answer.get("errorDetails") or "no details were given")
+    # Before it is cut: half a secret would not be known for one.
+    text = masked(str(answer.get("errorDetails") or "no details were given"))
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return f"{text[:300]}…" if len(text) > 300 else text

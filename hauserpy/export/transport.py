@@ -34,6 +34,15 @@ class Sockets:
             if late:
                 _shut(sock)
 
+    def await_head(self, sock: socket.socket | None) -> threading.Timer:
+        """End the wait for the head of an answer that comes byte by byte for ever: it may take as
+        long as its first byte may, and ``idle`` seconds more. Cancel it when the head is there."""
+        patience = self.idle if sock is None else (sock.gettimeout() or self.idle) + self.idle
+        timer = threading.Timer(patience, _shut, [sock])
+        timer.daemon = True
+        timer.start()
+        return timer
+
     def calm(self, sock: socket.socket | None) -> None:
         """From now on the socket waits no longer than ``idle`` seconds for a byte."""
         if sock is not None:
@@ -51,9 +60,10 @@ class Sockets:
             _shut(sock)
 
 
-def _shut(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
+def _shut(sock: socket.socket | None) -> None:
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 class Adapter(requests.adapters.HTTPAdapter):
@@ -86,7 +96,11 @@ def _pools(sockets: Sockets) -> dict[str, type[HTTPConnectionPool]]:
 
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3 overrides so
             sock = self.sock
-            response = super().getresponse()
+            timer = sockets.await_head(sock)
+            try:
+                response = super().getresponse()
+            finally:
+                timer.cancel()
             sockets.calm(sock)
             return response
 
@@ -97,7 +111,11 @@ def _pools(sockets: Sockets) -> dict[str, type[HTTPConnectionPool]]:
 
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3 overrides so
             sock = self.sock
-            response = super().getresponse()
+            timer = sockets.await_head(sock)
+            try:
+                response = super().getresponse()
+            finally:
+                timer.cancel()
             sockets.calm(sock)
             return response
 

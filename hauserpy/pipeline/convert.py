@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,6 +16,9 @@ from hauserpy.staging.gzip import Deflated, deflate
 from hauserpy.transform import Rows, TooDeep, Transformer
 
 _SEPARATOR = b",\n"
+
+
+_MOST_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,8 @@ class Converter:
                 check_depth(records, batch, most_bytes=most)
                 rows, text, separator = self._copied(batch, records)
             else:
-                rows = self._transformer.rows(records)
-                text, separator = self._encoder.encode(rows), b""
+                rows, text = self._encoded(records)
+                separator = b""
         except TooDeep:
             # Parsing record by record finds the place.
             check_depth(records, batch, most_bytes=most)
@@ -93,10 +97,19 @@ class Converter:
             last_event=rows.last_event,
         )
 
+    def _encoded(self, records: Records) -> tuple[Rows, bytes]:
+        """The rows' counts, and their bytes."""
+        made, texts = [], []
+        for few in _few_at_a_time(records):
+            rows = self._transformer.rows(few)
+            texts.append(self._encoder.encode(rows))
+            made.append(replace(rows, columns=[]))
+        return _summed(made), b"".join(texts)
+
     def _copied(self, batch: Batch, records: Records) -> tuple[Rows, bytes, bytes]:
         """The rows' counts, and the text that holds them with what separates it from more."""
         if self._job.clip is None:
-            rows = self._transformer.rows(records)
+            rows = _summed(self._transformer.rows(few) for few in _few_at_a_time(records))
             return replace(rows, changes=Changes()), batch.text, batch.separator
         # What is left out leaves no gap; the records that stay are those served, to the letter.
         kept, changes, spans = [], Changes(), []
@@ -110,3 +123,25 @@ class Converter:
         lasts = [s.last_event for s in spans if s.last_event is not None]
         rows = Rows([], len(kept), changes, min(firsts, default=None), max(lasts, default=None))
         return rows, _SEPARATOR.join(kept), _SEPARATOR
+
+
+def _few_at_a_time(records: Records) -> Iterator[Records]:
+    """A batch of tiny records holds hundreds of thousands, and each costs some kilobytes while its
+    columns are made."""
+    values = records.values
+    for start in range(0, len(values), _MOST_AT_ONCE):
+        yield Records(values[start : start + _MOST_AT_ONCE], records.plain)
+
+
+def _summed(several: Iterable[Rows]) -> Rows:
+    """The counts of all, without their columns."""
+    made = list(several)
+    firsts = [rows.first_event for rows in made if rows.first_event is not None]
+    lasts = [rows.last_event for rows in made if rows.last_event is not None]
+    return Rows(
+        columns=[],
+        count=sum(rows.count for rows in made),
+        changes=Changes.total(rows.changes for rows in made),
+        first_event=min(firsts, default=None),
+        last_event=max(lasts, default=None),
+    )

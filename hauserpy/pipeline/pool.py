@@ -108,24 +108,32 @@ class Pool:
         source: _Guarded,
         unproved: Unproved,
     ) -> _Ticket:
-        if queue:
-            following = queue.popleft()
-            self._result_of(following)
-            batch = following.batch
-        else:
-            fresh = source.next()
-            if fresh is None:
-                source.raise_its_error()
-                raise CorruptBundle("the array is cut short", offset=unproved.offset)
-            batch = fresh
         record_at = unproved.offset - ticket.batch.offset
         if len(ticket.batch.text) - record_at > job.most_record_bytes:
             raise CorruptBundle(
                 f"a record is larger than MaxRecordBytes ({job.most_record_bytes} bytes)",
                 offset=unproved.offset,
             )
-        joined = ticket.batch.joined(batch)
+        # Twice as much each time: one by one, a record of many batches would be parsed as often.
+        enough = 2 * len(ticket.batch.text)
+        joined = ticket.batch
+        while len(joined.text) < enough:
+            batch = self._following(queue, source)
+            if batch is None:
+                break
+            joined = joined.joined(batch)
+        if joined is ticket.batch:
+            source.raise_its_error()
+            raise CorruptBundle("the array is cut short", offset=unproved.offset)
         return _Ticket(joined, _done_here(Converter(job), joined))
+
+    def _following(self, queue: deque[_Ticket], source: _Guarded) -> Batch | None:
+        if not queue:
+            return source.next()
+        ticket = queue.popleft()
+        # What was made of it counts for nothing; its slot is free again.
+        self._result_of(ticket)
+        return ticket.batch
 
     def _give(self, job: Job, ticket: _Ticket) -> None:
         if not self._workers:

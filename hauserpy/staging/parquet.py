@@ -93,9 +93,12 @@ class ParquetAssembler:
 
     def add(self, encoded: bytes) -> None:
         pa = _arrow()
-        for batch in pa.ipc.open_stream(encoded):
-            self._held.append(batch)
-            self._bytes += batch.nbytes
+        source = pa.BufferReader(encoded)
+        while source.tell() < source.size():
+            # One stream behind the other.
+            for batch in pa.ipc.open_stream(source):
+                self._held.append(batch)
+                self._bytes += batch.nbytes
         if self._bytes >= _ROW_GROUP_BYTES:
             self._flush()
 

@@ -35,7 +35,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     length: int | str | None = None
     chunked: bool = False
-    end: str = "well"  # "well", "close", "reset", "hang"
+    end: str = "well"  # "well", "close", "reset", "hang", "trickle"
     raw: bytes | None = None
 
 
@@ -129,6 +129,12 @@ class Scripted:
             handler.connection.setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
             )
+        if reply.end == "trickle":
+            # A byte now and then, for ever: no single wait is long.
+            with contextlib.suppress(OSError):
+                while not self.released.wait(0.02):
+                    out.write(b"x")
+                    out.flush()
         if reply.end != "well" or reply.length == "" or reply.raw is not None:
             handler.close_connection = True
             if reply.end == "reset":

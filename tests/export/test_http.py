@@ -75,6 +75,13 @@ def test_it_says_who_it_is_with_the_raw_token_and_the_additional_headers(time: F
         pytest.param(Reply(200, b'{"exports": []}', chunked=True, end="close"), id="last chunk"),
         pytest.param(Reply(raw=b"HTTP/1.1 2", end="close"), id="cut in the status line"),
         pytest.param(Reply(raw=b"SSH-2.0-OpenSSH_9.6\r\n", end="close"), id="another protocol"),
+        pytest.param(
+            Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\nhello"),
+            id="two lengths",
+        ),
+        pytest.param(
+            Reply(raw=b"HTTP/1.1 200 OK\r\nX-Slow: ", end="trickle"), id="a head without end"
+        ),
         pytest.param(Reply(raw=b"", end="reset"), id="reset"),
         pytest.param(Reply(raw=b"", end="hang"), id="hang"),
         pytest.param(

@@ -503,6 +503,17 @@ def test_the_details_of_a_failure_are_short_and_on_one_line(time: FakeTime) -> N
     assert re.search(r"[\n\x1b]", str(caught.value)) is None
 
 
+def test_a_token_in_the_details_of_a_failure_is_not_told(time: FakeTime) -> None:
+    odd = Odd(states=[{"state": "FAILED", "errorDetails": "x" * 290 + f" {TOKEN} boom"}])
+    with (
+        Scripted(odd) as server,
+        source_for(server.url, time) as source,
+        pytest.raises(ApiUnavailable, match="gave it up") as caught,
+    ):
+        load(source, time)
+    assert TOKEN[:9] not in str(caught.value)
+
+
 def test_a_segment_that_does_not_exist_is_a_matter_of_configuration(time: FakeTime) -> None:
     with mock(time, faults=["create:400"]) as api, source_for(api.segments_url, time) as source:
         with pytest.raises(ConfigError, match="answered 400"):

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -17,8 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from hauserpy.decode.records import Records
+from hauserpy.decode.split import Batch
 from hauserpy.errors import WorkerDied
 from hauserpy.model import Clip, Compression, CustomVarsKind, Layout, StageFormat, Window
+from hauserpy.pipeline import convert
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
@@ -260,3 +264,37 @@ def test_here_means_here() -> None:
     before = children(os.getpid())
     staged([PACKED], LAYOUTS["csv"], pool=here(), batch_bytes=1000)
     assert children(os.getpid()) == before
+
+
+def test_a_batch_of_tiny_records_is_staged_in_little_memory() -> None:
+    # 150,000 records of a batch's size would hold a gigabyte as columns all at once.
+    text = b"[" + b",".join([b"{}"] * 150_000) + b"]"
+    tracemalloc.start()
+    try:
+        with closing(Pool(1)) as pool:
+            made = staged([text], LAYOUTS["csv"], pool=pool)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert made.staged.records == 150_000
+    assert peak < 100e6
+
+
+def test_a_record_of_many_false_borders_is_parsed_few_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = {"a": [{"a": 1}] * 40_000, "b_str": "end"}
+    text = json.dumps([record, record], separators=(",", ":")).encode()
+    parsed = []
+    real = convert.parse
+
+    def counted(batch: Batch, *, most_bytes: int) -> Records:
+        parsed.append(len(batch.text))
+        return real(batch, most_bytes=most_bytes)
+
+    monkeypatch.setattr(convert, "parse", counted)
+    with closing(Pool(1, inline=10_000)) as pool:
+        made = staged([text], LAYOUTS["csv"], pool=pool, batch_bytes=4000)
+    assert made.staged.records == 2
+    # Batch by batch it would be some 80 times the text; each doubling at most a few.
+    assert sum(parsed) < 12 * len(text)
