@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hauserpy.errors import ApiUnavailable, BundleGone
-from hauserpy.export.http import Http, Request
+from hauserpy.export.http import Http
+from hauserpy.export.request import Request
 from hauserpy.export.source import Body
 from hauserpy.model import BEGINNING, Bundle, Window, rfc3339
 from hauserpy.waiting import Timing

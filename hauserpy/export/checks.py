@@ -9,7 +9,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from hauserpy.errors import HauserpyError
-from hauserpy.export.http import Http, Request
+from hauserpy.export.http import Http
+from hauserpy.export.request import Request
 from hauserpy.export.retry import Again
 from hauserpy.model import Check
 from hauserpy.waiting import Timing

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import json as jsonlib
 import ssl
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urljoin
@@ -21,6 +20,7 @@ from hauserpy.export.body import MAX_JSON, HttpBody, parse_object, read_bytes
 from hauserpy.export.identity import Identity
 from hauserpy.export.origin import Origin
 from hauserpy.export.pacing import Pacer, retry_after
+from hauserpy.export.request import Request
 from hauserpy.export.retry import LONGEST_WAIT, Again, Patience
 from hauserpy.export.source import SourceClosed
 from hauserpy.export.transport import Adapter, Sockets
@@ -38,28 +38,6 @@ _MOST_REDIRECTS = 5
 _MAX_MESSAGE = 64 * 1024
 _MOST_RATE_WAITS = 4
 """How many times RetryAfterMax one request is put off by 429 answers in a row, in all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to ask for. ``endpoint`` names it for pacing, ``what`` in messages.
-
-    ``ours`` says that it goes to the API with the token; else it bears nothing of ours.
-    ``allow`` are the statuses outside 2xx that the caller handles itself.
-    """
-
-    what: str
-    endpoint: str
-    url: str
-    method: str = "GET"
-    params: Mapping[str, str] | None = None
-    json: Any = None
-    ours: bool = True
-    allow: Collection[int] = ()
-    first_byte: float | None = None
-    """Seconds to wait for the head of the answer; None: ReadTimeout."""
-    hurried: bool = False
-    """Where the API asks for a wait, RateLimited at once."""
 
 
 class _Bearing(requests.auth.AuthBase):

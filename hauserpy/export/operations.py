@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from hauserpy.errors import ApiUnavailable, HauserpyError
-from hauserpy.export.http import Http, Request
+from hauserpy.export.http import Http
+from hauserpy.export.request import Request
 from hauserpy.export.retry import Again
 from hauserpy.model import Bundle, rfc3339
 from hauserpy.waiting import Timing, span

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from hauserpy.errors import AccessDenied, ApiUnavailable, HauserpyError
-from hauserpy.export.http import Http, Request, host_of
+from hauserpy.export.http import Http, host_of
 from hauserpy.export.operations import (
     NotReady,
     Operation,
@@ -20,6 +20,7 @@ from hauserpy.export.operations import (
     Operations,
     Preparing,
 )
+from hauserpy.export.request import Request
 from hauserpy.export.retry import Again
 from hauserpy.export.source import Body, SourceClosed
 from hauserpy.export.windows import bundle_of, floor, windows

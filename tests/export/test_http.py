@@ -23,7 +23,8 @@ from hauserpy.errors import (
     RateLimited,
 )
 from hauserpy.export import Timing, Waiter, body
-from hauserpy.export.http import Http, Request
+from hauserpy.export.http import Http
+from hauserpy.export.request import Request
 from hauserpy.export.source import SourceClosed
 from tests.export.conftest import NOW, TOKEN, FakeTime, settings_for
 from tests.export.scripted import Reply, Scripted, Seen, in_turn, json_reply
