@@ -56,10 +56,12 @@ class Ledger:
         return tuple(_without(window, (e.window for e in self.overlapping(window))))
 
     def gaps(self) -> tuple[Window, ...]:
-        """What is not loaded between the first loaded window and the last."""
+        """What is not loaded between the first loaded window and the last, or the checkpoint."""
         if not self.entries:
             return ()
-        return self.missing(Window(self.entries[0].window.start, self.entries[-1].window.stop))
+        last = self.entries[-1].window.stop
+        stop = last if self.checkpoint is None else max(last, self.checkpoint)
+        return self.missing(Window(self.entries[0].window.start, stop))
 
     def reach(self, moment: datetime) -> datetime:
         """The end of the loaded windows that follow one another from ``moment`` on."""

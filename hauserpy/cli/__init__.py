@@ -8,5 +8,7 @@ import sys
 def main() -> None:
     """The entry point: run the command, turn errors into messages and exit codes."""
     from hauserpy.cli.group import run
+    from hauserpy.cli.streams import steady
 
+    steady()
     sys.exit(run(sys.argv[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -55,6 +56,13 @@ def _make_room() -> None:
             f"./{FOLDER} exists and was not made by `hauserpy demo`.",
             "Move it away, or run the demo in another folder.",
         )
+    ours = {_MARK, ".hauserpy", ".sync.hauser", "config.toml", "tmp"}
+    for path in FOLDER.iterdir() if FOLDER.exists() else ():
+        if path.name not in ours and not re.fullmatch(r"[0-9]+\.csv", path.name):
+            raise ConfigError(
+                f"./{FOLDER} holds {path.name}, which `hauserpy demo` did not make and would remove.",
+                "Move it away, or run the demo in another folder.",
+            )
     shutil.rmtree(FOLDER, ignore_errors=True)
     try:
         FOLDER.mkdir()

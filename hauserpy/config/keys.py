@@ -107,7 +107,7 @@ API = (
     Key("Backoff", PAUSE, "The first pause after a failed request; it doubles, with full jitter.", attribute="backoff"),
     Key("BackoffStepsMax", kinds.whole(0, 100), "How often a failed request is tried again.", attribute="backoff_steps_max"),
     Key("CheckInterval", INTERVAL, "How often `sync --watch` asks for new bundles.", attribute="check_interval"),
-    Key("StartTime", kinds.moment(), "Events before this are not synced.", attribute="start_time"),
+    Key("StartTime", kinds.moment(), "Where to begin: what ends before this is not synced.", attribute="start_time"),
     Key("SegmentId", kinds.text(default=True), "The segment to export.", attribute="segment_id", scope=scopes.SEGMENTS),
     Key("ExportDuration", EXPORT_DURATION, "The length of one export's window.", attribute="export_duration", scope=scopes.SEGMENTS),
     Key("ExportDelay", EXPORT_DELAY, "How old events must be before they are exported.", attribute="export_delay", scope=scopes.SEGMENTS),

@@ -17,6 +17,7 @@ from hauserpy.errors import DestinationRefused, HauserHasRun, LedgerUnreadable
 from hauserpy.fields import Field, table_columns
 from hauserpy.ledger import Ledger
 from hauserpy.model import (
+    BEGINNING,
     Column,
     Compression,
     CustomVarsKind,
@@ -88,8 +89,9 @@ def decode(document: bytes, place: str) -> Ledger:
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise LedgerUnreadable(
             f"{place} cannot be read ({error}).",
-            "It is never taken for an empty ledger: restore it from a backup, or move it away to"
-            " load everything anew.",
+            "It is never taken for an empty ledger: restore it from a backup. To load everything"
+            f" anew, move it away together with {HAUSER_MARK}, which alone would count as what"
+            " hauser has loaded.",
         ) from error
 
 
@@ -108,12 +110,16 @@ def hauser_mark(checkpoint: datetime) -> bytes:
 def read_hauser_mark(text: bytes, place: str) -> datetime:
     """Raises LedgerUnreadable for an empty or damaged mark, which a crash of hauser leaves."""
     try:
-        return parse_time(text.decode().strip())
-    except (ValueError, UnicodeDecodeError) as error:
+        moment = parse_time(text.decode().strip())
+        if moment < BEGINNING:
+            raise ValueError("it names a time before 1970")
+        return moment
+    except (ValueError, OverflowError, UnicodeDecodeError) as error:
         raise LedgerUnreadable(
             f"{place}, the checkpoint of the Go hauser, cannot be read ({error}).",
-            "A crash of hauser leaves it empty. Write the end of the last good file's window into"
-            " it (like 2026-11-23T04:00:00Z), or remove it to load everything anew.",
+            "Where hauserpy has loaded before, remove it: it is written anew from the ledger. Else"
+            " a crash of hauser left it so: write the end of the last good file's window into it"
+            " (like 2026-11-23T04:00:00Z), or remove it to load everything anew.",
         ) from error
 
 

@@ -154,9 +154,11 @@ class Local:
             try:
                 with path.open("rb") as data:
                     digest = hashlib.file_digest(data, "sha256").hexdigest()
-            except OSError:
+            except FileNotFoundError:
                 missing.append(file.name)
                 continue
+            except OSError:
+                digest = "unreadable"
             if f"sha256:{digest}" != file.digest:
                 differing.append(file.name)
         if differing:
