@@ -258,6 +258,9 @@ def warm_up(job: Job) -> None:
     begin(job)
     with (job.base / "told").open("w") as told, redirect_stdout(told), redirect_stderr(told):
         run(job.argv)
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join(10)
     if threading.active_count() != 1:
         raise RuntimeError("a fork now would be one of a process with threads")
     # A collection in a fork would copy every page.
