@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from hauserpy.errors import DestinationRefused
 from hauserpy.fields import Field
 from hauserpy.ledger import Ledger
 from hauserpy.model import Check, Layout, LedgerEntry, Part
@@ -91,3 +92,14 @@ class Destination(Protocol):
     def close(self) -> None:
         """Release connections and locks; may be called twice, and after an error."""
         ...
+
+
+def refuse_miscounted(entry: LedgerEntry, parts: Sequence[Part]) -> None:
+    """Raise DestinationRefused unless the parts hold as many rows as the entry says records."""
+    rows = sum(part.records for part in parts)
+    if rows != entry.records:
+        raise DestinationRefused(
+            f"bundle {entry.bundle}: {entry.records} records were read and {rows} rows written;"
+            " nothing was loaded.",
+            "Please report this as a bug.",
+        )

@@ -23,10 +23,10 @@ from filelock import FileLock, Timeout
 from hauserpy import disk
 from hauserpy.config import Settings
 from hauserpy.destinations import files
+from hauserpy.destinations.base import refuse_miscounted
 from hauserpy.destinations.journal import Commit, Journal
 from hauserpy.errors import (
     ConfigError,
-    DestinationRefused,
     DestinationUnavailable,
     HauserpyError,
 )
@@ -98,13 +98,7 @@ class Local:
         expected: frozenset[str],
         checkpoint: datetime | None,
     ) -> LedgerEntry:
-        counted = sum(part.records for part in parts)
-        if counted != entry.records:
-            raise DestinationRefused(
-                f"bundle {entry.bundle}: {entry.records} records were read and {counted} rows"
-                " written; nothing was loaded.",
-                "Please report this as a bug.",
-            )
+        refuse_miscounted(entry, parts)
         with disk.explained(f"bundle {entry.bundle} cannot be written to {self._folder}"):
             if not all(part.path.exists() for part in parts):
                 # A first call took the parts away.

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from hauserpy.config import Settings
 from hauserpy.destinations import sql
+from hauserpy.destinations.base import refuse_miscounted
 from hauserpy.destinations.bigquery import checks, plans, state
 from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.jobs import JobFailed, Jobs, OutcomeUnknown, labels
@@ -124,13 +125,7 @@ class BigQuery:
         expected: frozenset[str],
         checkpoint: datetime | None,
     ) -> LedgerEntry:
-        counted = sum(part.records for part in parts)
-        if counted != entry.records:
-            raise DestinationRefused(
-                f"bundle {entry.bundle}: {entry.records} records were read and {counted} rows"
-                " written; nothing was loaded.",
-                "Please report this as a bug.",
-            )
+        refuse_miscounted(entry, parts)
         entry = replace(entry, loaded_at=self._clock(), files=())
         stored = self._seen(entry.load)
         if (already := _own(stored, entry.load)) is not None:

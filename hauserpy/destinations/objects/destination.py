@@ -30,6 +30,7 @@ from datetime import UTC, datetime
 
 from hauserpy.config import Settings
 from hauserpy.destinations import files
+from hauserpy.destinations.base import refuse_miscounted
 from hauserpy.destinations.objects import checks, document, presence
 from hauserpy.destinations.objects.document import State
 from hauserpy.destinations.objects.leftovers import Leftovers, Note
@@ -134,13 +135,7 @@ class Objects:
         expected: frozenset[str],
         checkpoint: datetime | None,
     ) -> LedgerEntry:
-        counted = sum(part.records for part in parts)
-        if counted != entry.records:
-            raise DestinationRefused(
-                f"bundle {entry.bundle}: {entry.records} records were read and {counted} rows"
-                " written; nothing was loaded.",
-                "Please report this as a bug.",
-            )
+        refuse_miscounted(entry, parts)
         state = self._read()
         if stored := _entry_of(state.ledger, entry.load):
             return stored

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from hauserpy.config import Settings
 from hauserpy.destinations import aws, sql
+from hauserpy.destinations.base import refuse_miscounted
 from hauserpy.destinations.redshift import checks, copy, state, tables
 from hauserpy.destinations.redshift.connection import STATEMENT_TIMEOUT, Database, Link
 from hauserpy.destinations.redshift.failures import LoadFailed
@@ -106,13 +107,7 @@ class Redshift:
         checkpoint: datetime | None,
     ) -> LedgerEntry:
         what = f"bundle {entry.bundle}"
-        counted = sum(part.records for part in parts)
-        if counted != entry.records:
-            raise DestinationRefused(
-                f"{what}: {entry.records} records were read and {counted} rows written; nothing"
-                " was loaded.",
-                "Please report this as a bug.",
-            )
+        refuse_miscounted(entry, parts)
         self._ensure_state()
         place = self._place()
         now = self._clock()
