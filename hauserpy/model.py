@@ -267,6 +267,14 @@ class Compression(StrEnum):
     GZIP = "gzip"
 
 
+def extension(format: StageFormat, compression: Compression) -> str:
+    """``csv``, ``jsonl.gz``, ``parquet``; raw is ``json``, as hauser names it."""
+    name = "json" if format is StageFormat.RAW else format.value
+    if compression is Compression.GZIP and format is not StageFormat.PARQUET:
+        return f"{name}.gz"
+    return name
+
+
 class TimeStyle(StrEnum):
     RFC3339 = "rfc3339"
     """``2026-11-23T04:00:00.25Z``: trailing zeros dropped, as hauser writes it."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ _SPACE = " \t\n\r"
 _DIGITS = bytes(0x30 if c in b"-0123456789" else 0x20 for c in range(256))
 _RUN = b"0" * 20
 _NUL = rb"\u0000"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Unproved(Exception):
@@ -260,7 +258,3 @@ def _what(value: Any) -> str:
 
 def _deep(offset: int) -> CorruptBundle:
     return CorruptBundle(f"a record is nested deeper than {MOST_DEPTH}", offset=offset)
-
-
-def has_surrogate(text: str) -> bool:
-    return _SURROGATE.search(text) is not None

@@ -27,6 +27,7 @@ from hauserpy.model import (
     LedgerEntry,
     StageFormat,
     Window,
+    extension,
     rfc3339,
 )
 
@@ -54,12 +55,9 @@ def file_name(prefix: str, window: Window, format: StageFormat, compression: Com
 
     A start within a second has its microseconds as well: another window may begin in that second.
     """
-    extension = "json" if format is StageFormat.RAW else format.value
-    if compression is Compression.GZIP and format is not StageFormat.PARQUET:
-        extension += ".gz"
     micros = window.start.microsecond
     start = int(window.start.replace(microsecond=0).timestamp())
-    return f"{prefix}{start}{f'.{micros:06d}' if micros else ''}.{extension}"
+    return f"{prefix}{start}{f'.{micros:06d}' if micros else ''}.{extension(format, compression)}"
 
 
 def encode(ledger: Ledger) -> bytes:

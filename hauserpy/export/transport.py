@@ -10,6 +10,7 @@ import contextlib
 import socket
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import requests.adapters
@@ -34,17 +35,19 @@ class Sockets:
             if late:
                 _shut(sock)
 
-    def await_head(self, sock: socket.socket | None) -> threading.Timer:
-        """End the wait for the head of an answer that comes byte by byte for ever: it may take as
-        long as its first byte may, and ``idle`` seconds more. Cancel it when the head is there."""
+    @contextlib.contextmanager
+    def awaiting_head(self, sock: socket.socket | None) -> Iterator[None]:
+        """While the head of an answer is read: it may take as long as its first byte may, and
+        ``idle`` seconds more, so that one which comes byte by byte for ever ends. From then on the
+        socket waits no longer than ``idle`` seconds for a byte."""
         patience = self.idle if sock is None else (sock.gettimeout() or self.idle) + self.idle
         timer = threading.Timer(patience, _shut, [sock])
         timer.daemon = True
         timer.start()
-        return timer
-
-    def calm(self, sock: socket.socket | None) -> None:
-        """From now on the socket waits no longer than ``idle`` seconds for a byte."""
+        try:
+            yield
+        finally:
+            timer.cancel()
         if sock is not None:
             # The answer may already be whole and the socket closed.
             with contextlib.suppress(OSError):
@@ -95,14 +98,8 @@ def _pools(sockets: Sockets) -> dict[str, type[HTTPConnectionPool]]:
             sockets.add(self.sock)
 
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3 overrides so
-            sock = self.sock
-            timer = sockets.await_head(sock)
-            try:
-                response = super().getresponse()
-            finally:
-                timer.cancel()
-            sockets.calm(sock)
-            return response
+            with sockets.awaiting_head(self.sock):
+                return super().getresponse()
 
     class Tls(HTTPSConnection):
         def connect(self) -> None:
@@ -110,14 +107,8 @@ def _pools(sockets: Sockets) -> dict[str, type[HTTPConnectionPool]]:
             sockets.add(self.sock)
 
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3 overrides so
-            sock = self.sock
-            timer = sockets.await_head(sock)
-            try:
-                response = super().getresponse()
-            finally:
-                timer.cancel()
-            sockets.calm(sock)
-            return response
+            with sockets.awaiting_head(self.sock):
+                return super().getresponse()
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from hauserpy.model import Compression, Layout, Part, StageFormat
+from hauserpy.model import Compression, Layout, Part, StageFormat, extension
 from hauserpy.pipeline.convert import Converted
-from hauserpy.staging import encoder_for, extension, gzip
+from hauserpy.staging import encoder_for, gzip
 from hauserpy.staging.gzip import Deflated, deflate
 
 

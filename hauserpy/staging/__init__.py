@@ -4,6 +4,6 @@ An encoder turns the rows of one batch into bytes that stand by themselves, so t
 encoded in any process and their bytes put one behind the other in order.
 """
 
-from hauserpy.staging.base import Encoder, encoder_for, extension
+from hauserpy.staging.base import Encoder, encoder_for
 
-__all__ = ["Encoder", "encoder_for", "extension"]
+__all__ = ["Encoder", "encoder_for"]

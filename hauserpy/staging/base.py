@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from hauserpy.model import Compression, Layout, StageFormat
+from hauserpy.model import Layout, StageFormat
 from hauserpy.transform import Rows
 
 
@@ -38,11 +38,3 @@ def encoder_for(layout: Layout) -> Encoder:
             return ArrowEncoder(layout)
         case StageFormat.RAW:
             raise ValueError("raw bundles are copied, not encoded")
-
-
-def extension(format: StageFormat, compression: Compression) -> str:
-    """``csv``, ``jsonl.gz``, ``parquet``; raw is ``json``, as hauser names it."""
-    name = "json" if format is StageFormat.RAW else format.value
-    if compression is Compression.GZIP and format is not StageFormat.PARQUET:
-        return f"{name}.gz"
-    return name

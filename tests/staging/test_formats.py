@@ -16,9 +16,10 @@ from hauserpy.model import (
     Layout,
     StageFormat,
     TimeStyle,
+    extension,
 )
 from hauserpy.pipeline.convert import Converter, Job
-from hauserpy.staging import encoder_for, extension
+from hauserpy.staging import encoder_for
 from tests.bundles import WINDOW
 
 COLUMNS = (

@@ -145,6 +145,7 @@ class BigQuery:
             _log.warning("staging table %s is left to its expiration", staging)
             raise
         except Exception:
+            # Whatever it was, nothing was committed: nobody will read the staging table.
             self._staging.drop(staging)
             raise
         self._staging.drop(staging)
