@@ -6,7 +6,8 @@ from datetime import datetime
 
 import click
 
-from hauserpy.cli.common import WHEN, Common, command
+from hauserpy.cli.common import WHEN, command
+from hauserpy.cli.options import Common
 from hauserpy.cli.run import run
 from hauserpy.config import Settings
 from hauserpy.engine import runs

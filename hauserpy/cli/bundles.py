@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from hauserpy.cli.answer import answer
-from hauserpy.cli.common import WHEN, Common, command
+from hauserpy.cli.common import WHEN, command
 from hauserpy.cli.look import read_ledger
+from hauserpy.cli.options import Common
 from hauserpy.cli.run import now
 from hauserpy.config import ExportApi, Settings
 from hauserpy.engine.report import window_json

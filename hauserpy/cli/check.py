@@ -8,9 +8,10 @@ import click
 
 from hauserpy import disk
 from hauserpy.cli.answer import answer
-from hauserpy.cli.common import Common, Told, command
+from hauserpy.cli.common import Told, command
 from hauserpy.cli.console import Console, size
 from hauserpy.cli.inforce import settings_to_run
+from hauserpy.cli.options import Common
 from hauserpy.cli.run import now
 from hauserpy.config import Settings
 from hauserpy.destinations import open_destination

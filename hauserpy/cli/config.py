@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from hauserpy.cli.answer import answer
-from hauserpy.cli.common import Common, command
+from hauserpy.cli.common import command
 from hauserpy.cli.inforce import settings_of
+from hauserpy.cli.options import Common
 from hauserpy.config import describe, example_text
 from hauserpy.config.load import DEFAULT_PATH
 from hauserpy.errors import ConfigError

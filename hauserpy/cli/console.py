@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from hauserpy.cli.common import Common
+from hauserpy.cli.options import Common
 from hauserpy.engine.report import Summary
 from hauserpy.errors import HauserpyError
 from hauserpy.model import Bundle, EntryKind, LedgerEntry, rfc3339

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import click
 
-from hauserpy.cli.common import Common, command
+from hauserpy.cli.common import command
+from hauserpy.cli.options import Common
 from hauserpy.cli.run import now, run_with
 from hauserpy.cli.sync import work_of
 from hauserpy.errors import ConfigError

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from hauserpy import __version__
-from hauserpy.cli.common import OPTIONS, Told, remember
+from hauserpy.cli.common import Told
+from hauserpy.cli.options import OPTIONS, remember
 from hauserpy.errors import HauserpyError
 
 _COMMANDS = {

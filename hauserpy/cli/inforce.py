@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from hauserpy.cli.common import Common
 from hauserpy.cli.console import Console, hear
+from hauserpy.cli.options import Common
 from hauserpy.config import Settings, load
 from hauserpy.errors import ConfigError
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hauserpy.cli.common import Common
 from hauserpy.cli.inforce import settings_to_run
+from hauserpy.cli.options import Common
 from hauserpy.cli.run import now
 from hauserpy.config import Settings
 from hauserpy.destinations import open_destination

@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from hauserpy.cli.answer import answer
-from hauserpy.cli.common import Common, Told
+from hauserpy.cli.common import Told
 from hauserpy.cli.console import Console, console_for, hear, summary_text
 from hauserpy.cli.inforce import settings_to_run
+from hauserpy.cli.options import Common
 from hauserpy.config import Settings
 from hauserpy.destinations import open_destination, run_lock_path
 from hauserpy.engine.report import Summary

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import click
 
-from hauserpy.cli.common import Common, command
+from hauserpy.cli.common import command
+from hauserpy.cli.options import Common
 from hauserpy.cli.run import Work, now, run
 from hauserpy.config import ExportApi, Settings
 from hauserpy.engine import runs

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hauserpy.config.durations import format_duration, parse_duration
 from hauserpy.config.load import load
 from hauserpy.config.secret import MASK, Secret
-from hauserpy.config.settings import (
-    API_URLS,
+from hauserpy.config.sections import (
     BigQuerySettings,
     ExportApi,
     GcsSettings,
@@ -15,8 +14,8 @@ from hauserpy.config.settings import (
     Provider,
     RedshiftSettings,
     S3Settings,
-    Settings,
 )
+from hauserpy.config.settings import API_URLS, Settings
 from hauserpy.config.show import Row, describe, example_text
 from hauserpy.config.urls import is_loopback
 

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from hauserpy.config.layers import Given, Layer
 from hauserpy.config.scopes import SECTIONS
-from hauserpy.config.settings import ExportApi, Provider, Settings
+from hauserpy.config.sections import ExportApi, Provider
+from hauserpy.config.settings import Settings
 from hauserpy.config.urls import is_loopback
 from hauserpy.errors import ConfigError
 from hauserpy.model import StageFormat

@@ -10,7 +10,8 @@ from typing import Any
 from hauserpy.config import kinds, names, scopes
 from hauserpy.config.kinds import Kind
 from hauserpy.config.scopes import ALWAYS, Scope
-from hauserpy.config.settings import ExportApi, Provider, Settings
+from hauserpy.config.sections import ExportApi, Provider
+from hauserpy.config.settings import Settings
 from hauserpy.config.urls import api_url, endpoint
 from hauserpy.model import Compression, StageFormat
 

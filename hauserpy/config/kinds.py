@@ -14,7 +14,7 @@ from typing import Any
 from hauserpy.config.durations import format_duration, parse_duration
 from hauserpy.config.names import Unfit, header_name, header_value, printable
 from hauserpy.config.secret import MASK, Secret
-from hauserpy.config.settings import Header
+from hauserpy.config.sections import Header
 from hauserpy.model import BEGINNING, rfc3339
 
 UNSET: Any = object()

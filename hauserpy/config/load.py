@@ -19,7 +19,8 @@ from hauserpy.config.layers import (
     settled,
 )
 from hauserpy.config.scopes import SECTIONS
-from hauserpy.config.settings import ExportApi, Provider, Settings
+from hauserpy.config.sections import ExportApi, Provider
+from hauserpy.config.settings import Settings
 from hauserpy.errors import ConfigError
 from hauserpy.model import StageFormat
 

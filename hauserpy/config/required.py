@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from hauserpy.config.names import is_placeholder
 from hauserpy.config.secret import Secret
-from hauserpy.config.settings import Provider, Settings
+from hauserpy.config.sections import (
+    BigQuerySettings,
+    GcsSettings,
+    LocalSettings,
+    Provider,
+    RedshiftSettings,
+    S3Settings,
+)
 from hauserpy.errors import ConfigError
 
 _S3_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
@@ -35,13 +43,38 @@ def check_token(token: Secret | None) -> Secret:
     return token
 
 
-def check_destination(settings: Settings) -> None:
-    """Raises ConfigError with everything that the destination lacks, all at once."""
-    problems = list(_problems(settings))
+def check_destination(
+    provider: Provider,
+    *,
+    storage_only: bool,
+    local: LocalSettings,
+    s3: S3Settings,
+    redshift: RedshiftSettings,
+    gcs: GcsSettings,
+    bigquery: BigQuerySettings,
+    tmp_dir: Path,
+) -> None:
+    """Raises ConfigError with everything that the chosen destination lacks, all at once."""
+    problems: list[str] = []
+    if provider is Provider.LOCAL:
+        problems += _text("local.SaveDir", str(local.save_dir))
+    elif provider is Provider.AWS:
+        problems += _bucket("s3.Bucket", s3.bucket, _S3_BUCKET)
+        if not storage_only:
+            problems += _redshift(redshift)
+    else:
+        if storage_only or gcs.bucket:
+            problems += _bucket("gcs.Bucket", gcs.bucket, _GCS_BUCKET)
+        if not storage_only:
+            problems += _text("bigquery.Project", bigquery.project, _PROJECT, "a project's id")
+            problems += _text(
+                "bigquery.Dataset", bigquery.dataset, _DATASET, "letters, digits and _"
+            )
+    problems += _text("TmpDir", str(tmp_dir))
     if problems:
-        stated = f'Provider = "{settings.provider}"'
-        if settings.provider is not Provider.LOCAL:
-            stated += f" and StorageOnly = {str(settings.storage_only).lower()}"
+        stated = f'Provider = "{provider}"'
+        if provider is not Provider.LOCAL:
+            stated += f" and StorageOnly = {str(storage_only).lower()}"
         raise ConfigError(
             f"{stated}: {'; '.join(problems)}.",
             "Set that in the configuration file or by its variable; `hauserpy config show` tells"
@@ -49,25 +82,7 @@ def check_destination(settings: Settings) -> None:
         )
 
 
-def _problems(settings: Settings) -> Iterator[str]:
-    if settings.provider is Provider.LOCAL:
-        yield from _text("local.SaveDir", str(settings.local.save_dir))
-    elif settings.provider is Provider.AWS:
-        yield from _bucket("s3.Bucket", settings.s3.bucket, _S3_BUCKET)
-        if not settings.storage_only:
-            yield from _redshift(settings)
-    else:
-        if settings.storage_only or settings.gcs.bucket:
-            yield from _bucket("gcs.Bucket", settings.gcs.bucket, _GCS_BUCKET)
-        if not settings.storage_only:
-            project, dataset = settings.bigquery.project, settings.bigquery.dataset
-            yield from _text("bigquery.Project", project, _PROJECT, "a project's id")
-            yield from _text("bigquery.Dataset", dataset, _DATASET, "letters, digits and _")
-    yield from _text("TmpDir", str(settings.tmp_dir))
-
-
-def _redshift(settings: Settings) -> Iterator[str]:
-    redshift = settings.redshift
+def _redshift(redshift: RedshiftSettings) -> Iterator[str]:
     yield from _text("redshift.Host", redshift.host, _HOST, "the name of a host")
     yield from _text("redshift.DB", redshift.db)
     temporary = redshift.cluster_identifier or redshift.workgroup

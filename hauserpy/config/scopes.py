@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hauserpy.config.settings import ExportApi, Provider, Settings
+from hauserpy.config.sections import ExportApi, Provider
+from hauserpy.config.settings import Settings
 from hauserpy.model import StageFormat
 
 

@@ -1,0 +1,44 @@
+"""The options that every command takes, before its name or behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+OPTIONS = (
+    click.Option(
+        ["-c", "--config", "config_path"],
+        type=click.Path(path_type=Path),
+        help="The configuration file (else HAUSERPY_CONFIG, else ./config.toml if it exists).",
+    ),
+    click.Option(["-v", "--verbose"], is_flag=True, default=None, help="Tell more."),
+    click.Option(
+        ["-q", "--quiet"], is_flag=True, default=None, help="Tell only warnings and errors."
+    ),
+    click.Option(
+        ["--log-format"],
+        type=click.Choice(["text", "json"]),
+        help="How stderr is written: text, or a JSON object a line.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The common options, before the command or behind it."""
+
+    config_path: Path | None = None
+    verbose: bool = False
+    quiet: bool = False
+    log_format: str = "text"
+
+
+def remember(ctx: click.Context, given: dict[str, Any]) -> Common:
+    """Take what was given at this place over what was given before it."""
+    before: Common = ctx.obj if isinstance(ctx.obj, Common) else Common()
+    now = replace(before, **{k: v for k, v in given.items() if v is not None})
+    ctx.obj = now
+    return now
