@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from hauserpy.cli.common import WHEN, command
+from hauserpy.cli.common import WHEN, check_span, command
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import run
 from hauserpy.config import Settings
@@ -38,8 +38,7 @@ def backfill(
     \b
       hauserpy backfill --since 2026-09-01 --until 2026-10-01
     """
-    if until is not None and until <= since:
-        raise click.UsageError("--until must be later than --since.")
+    check_span(since, until)
 
     def work(plant: Plant, summary: Summary, _: Settings) -> None:
         runs.backfill(plant, summary, since, until, replace_loaded=replace, dry_run=dry_run)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from hauserpy.cli.answer import answer
-from hauserpy.cli.common import WHEN, command
+from hauserpy.cli.common import WHEN, check_span, command
 from hauserpy.cli.look import read_ledger
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import now
@@ -34,6 +34,7 @@ def bundles(
 
     With generation 2 these are the windows that hauserpy would ask for.
     """
+    check_span(since, until)
     settings, _, ledger = read_ledger(common)
     found = [_told(bundle, ledger) for bundle in _offered(settings, since, until)]
     if as_json:

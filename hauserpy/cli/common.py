@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
 from hauserpy.cli.options import OPTIONS, Common, remember
 from hauserpy.errors import HauserpyError
+from hauserpy.model import BEGINNING, rfc3339
 
 
 def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
@@ -64,13 +66,48 @@ class When(click.ParamType[datetime]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
+        from hauserpy.config import MOMENTS, parse_moment
+
         if isinstance(value, datetime):
             return value
         try:
-            moment = datetime.fromisoformat(value.upper())
-            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is neither a date nor an RFC 3339 time (2026-11-23T04:00:00Z).")
+            moment = parse_moment(value)
+            if moment < BEGINNING:
+                raise ValueError("it is before 1970")
+            return moment
+        except ValueError as error:
+            self.fail(f"{value[:80]!r} is refused: {error}. Write {MOMENTS}.")
 
 
 WHEN = When()
+
+
+class Whole(click.ParamType[int]):
+    """A whole number within bounds, both of which are allowed."""
+
+    name = "number"
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least = least
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        # int() takes 1_000 and digits of other scripts, and refuses long ones in words of its own.
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", value):
+            self.fail(f"{value[:80]!r} is no whole number. Write one {self._bounds()}.")
+        if not self.least <= int(value) <= self.most:
+            self.fail(f"{value} is out of range. Write a whole number {self._bounds()}.")
+        return int(value)
+
+    def _bounds(self) -> str:
+        return f"from {self.least:,} to {self.most:,}"
+
+
+def check_span(since: datetime | None, until: datetime | None) -> None:
+    """Raises UsageError for a span that covers no time."""
+    if since is not None and until is not None and until <= since:
+        raise click.UsageError(
+            f"--until ({rfc3339(until)}) must be later than --since ({rfc3339(since)})."
+        )

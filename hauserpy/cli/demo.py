@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from hauserpy.cli.common import command
+from hauserpy.cli.common import Whole, command
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import now, run_with
 from hauserpy.cli.sync import work_of
@@ -25,8 +25,8 @@ _MARK = ".hauserpy-demo"
 
 
 @command("demo")
-@click.option("--events", type=click.IntRange(1, 100_000), default=2000, show_default=True,
-              help="Events in each of the three bundles.")  # fmt: skip
+@click.option("--events", type=Whole(1, 100_000), metavar="N", default=2000, show_default=True,
+              help="Events in each of the three bundles, at most 100,000.")  # fmt: skip
 def demo(common: Common, *, events: int) -> None:
     """The main job against the built-in mock API, into ./hauserpy-demo.
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from hauserpy.cli.common import WHEN, command
+from hauserpy.cli.common import WHEN, check_span, command
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import run
 from hauserpy.config import Settings
@@ -30,8 +30,7 @@ def skip(common: Common, *, since: datetime, until: datetime, reason: str, as_js
     \b
       hauserpy skip --since 2026-09-03 --until 2026-09-04 --reason "corrupt, ticket 4711"
     """
-    if until <= since:
-        raise click.UsageError("--until must be later than --since.")
+    check_span(since, until)
     if not reason.strip():
         raise click.UsageError("--reason must say something.")
 

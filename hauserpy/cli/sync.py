@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from hauserpy.cli.common import command
+from hauserpy.cli.common import Whole, command
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import Work, now, run
 from hauserpy.config import ExportApi, Settings
@@ -22,7 +22,9 @@ _SEGMENTS_BACK = timedelta(days=30)
 
 @command("sync")
 @click.option("--watch", is_flag=True, help="Go on looking every CheckInterval, as hauser does.")
-@click.option("--max-bundles", type=click.IntRange(min=1), help="Load at most so many, then exit.")
+@click.option(
+    "--max-bundles", type=Whole(1, 10**9), metavar="N", help="Load at most so many, then exit."
+)
 @click.option("--dry-run", is_flag=True, help="Only list what would be loaded; touch nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end.")
 def sync(

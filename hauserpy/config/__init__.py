@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hauserpy.config.durations import format_duration, parse_duration
 from hauserpy.config.load import load
+from hauserpy.config.moments import MOMENTS, parse_moment
 from hauserpy.config.secret import MASK, Secret
 from hauserpy.config.sections import (
     BigQuerySettings,
@@ -22,6 +23,7 @@ from hauserpy.config.urls import is_loopback
 __all__ = [
     "API_URLS",
     "MASK",
+    "MOMENTS",
     "BigQuerySettings",
     "ExportApi",
     "GcsSettings",
@@ -39,4 +41,5 @@ __all__ = [
     "is_loopback",
     "load",
     "parse_duration",
+    "parse_moment",
 ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hauserpy.config.durations import format_duration, parse_duration
+from hauserpy.config.moments import MOMENTS, parse_moment
 from hauserpy.config.names import Unfit, header_name, header_value, printable
 from hauserpy.config.secret import MASK, Secret
 from hauserpy.config.sections import Header
@@ -198,12 +199,6 @@ def duration(
     return Kind(allowed, read, show=lambda span: shown(format_duration(span)))
 
 
-_RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
-)
-
-
 def moment() -> Kind:
     """An instant in UTC; empty, and Go's zero time (the year 1), are None. Without a zone, UTC."""
 
@@ -211,12 +206,10 @@ def moment() -> Kind:
         if isinstance(value, str):
             if not value:
                 return None
-            if not _RFC3339.fullmatch(value):
-                raise Unfit("it is not a time")
             try:
-                value = datetime.fromisoformat(value.upper())
+                value = parse_moment(value)
             except ValueError as error:
-                raise Unfit("there is no such time") from error
+                raise Unfit(str(error)) from error
         if isinstance(value, date) and not isinstance(value, datetime):
             value = datetime.combine(value, time())
         if not isinstance(value, datetime):
@@ -235,7 +228,7 @@ def moment() -> Kind:
     def show(value: datetime | None) -> str:
         return '""' if value is None else rfc3339(value)
 
-    return Kind("a time such as 2026-11-23T00:00:00Z, from 1970 on", read, show=show)
+    return Kind(MOMENTS, read, show=show)
 
 
 def choice(words: type[StrEnum] | tuple[str, ...], *, empty: bool = False) -> Kind:

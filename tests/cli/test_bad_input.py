@@ -356,6 +356,9 @@ def test_a_mark_of_hauser_is_taken_over(place: Place) -> None:
         ["skip", "--since", "2026-09-02", "--until", "2999-09-02", "--reason", "x"],
         ["sync", "--watch", "--json"], ["sync", "--watch", "--dry-run"],
         ["sync", "--log-format", "xml"],
+        ["bundles", "--since", "2026-09-02", "--until", "2026-09-01"],
+        ["bundles", "--since", "2026-09-02", "--until", "2026-09-02"],
+        ["backfill", "--since", "2026-09-02", "--until", "2026-09-02"],
     ],
 )  # fmt: skip
 def test_usage_that_makes_no_sense(place: Place, arguments: list[str]) -> None:
@@ -363,6 +366,26 @@ def test_usage_that_makes_no_sense(place: Place, arguments: list[str]) -> None:
     assert "rror: " in ran.err and ran.out == ""
     assert not place.data.exists()
     assert place.api.requests == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["yesterday", "20260901", "2026-W36", "2026-09-01T10", "2026-02-30", "1969-12-31",
+     "0001-01-01", "2026-09-01T24:00:00Z", "2026-09-01T00:00:00+99:00", ""],
+)  # fmt: skip
+def test_a_time_that_is_none_is_told_in_plain_words(place: Place, written: str) -> None:
+    for command in (["backfill", "--since"], ["bundles", "--until"], ["skip", "--since"]):
+        told = place.run(*command, written, code=2).err
+        assert f"'{written}' is refused: " in told
+        assert "a date such as 2026-11-23, or a time such as 2026-11-23T04:00:00Z" in told
+        assert "isoformat" not in told
+
+
+@pytest.mark.parametrize("written", ["many", "0", "-1", "1.5", "1_0", "9" * 5000, ""])
+def test_a_number_that_is_none_is_told_in_plain_words(place: Place, written: str) -> None:
+    told = place.run("sync", f"--max-bundles={written}", code=2).err
+    assert "out of range" in told or "is no whole number" in told
+    assert "from 1 to 1,000,000,000." in told
 
 
 @pytest.mark.parametrize(
