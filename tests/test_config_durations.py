@@ -98,7 +98,7 @@ def test_known_texts(text: str, span: timedelta) -> None:
      "٣s", "1,5s", "1hh", "3000000h", "9223372036854775808ns", "1s\n", "inf", "0x1s"],
 )  # fmt: skip
 def test_what_go_refuses_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"unit is missing|not a duration|longer than"):
+    with pytest.raises(ValueError, match=r"unit is missing|not a duration|longe(?:r|st)"):
         parse_duration(text)
 
 

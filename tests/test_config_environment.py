@@ -129,6 +129,7 @@ def test_lists_are_json() -> None:
         ("HAUSERPY_BACKOFF", "30", "unit is missing"),
         ("HAUSERPY_BACKOFFSTEPSMAX", "many", "not an integer"),
         ("HAUSERPY_BACKOFFSTEPSMAX", "1" * 5000, "not an integer"),
+        ("HAUSERPY_BACKOFFSTEPSMAX", "1" * 50, "out of range"),
         ("HAUSERPY_STORAGEONLY", "yes", "true or false"),
         ("HAUSERPY_PROVIDER", "azure", '"aws"'),
         ("HAUSERPY_STARTTIME", "now", "not a time"),

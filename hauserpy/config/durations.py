@@ -32,6 +32,8 @@ def parse_duration(text: str) -> timedelta:
     if found is None:
         if re.fullmatch(r"[+-]?[0-9.]+", text):
             raise ValueError("a unit is missing")
+        if re.fullmatch(r"[+-]?[0-9.]+ ?(d|w|mo|y|days?|weeks?|months?|years?)", text.lower()):
+            raise ValueError("the longest unit is the hour; a day is 24h")
         raise ValueError("it is not a duration")
     total = 0
     for number, unit in _TERM.findall(found[2]):

@@ -18,6 +18,8 @@ from hauserpy.config.secret import MASK, Secret
 from hauserpy.config.sections import Header
 from hauserpy.model import BEGINNING, rfc3339
 
+_QUOTED = "it is a string: leave the quotes out"
+
 UNSET: Any = object()
 """What a kind reads when the value says no more than that the default holds."""
 
@@ -135,7 +137,8 @@ def flag() -> Kind:
 
     def read(value: object) -> bool:
         if not isinstance(value, bool):
-            raise Unfit("it is not a boolean")
+            quoted = isinstance(value, str) and value.lower() in {"true", "false"}
+            raise Unfit(_QUOTED if quoted else "it is neither true nor false")
         return value
 
     return Kind("true or false", read, from_text=lambda given: words.get(given.lower(), given))
@@ -160,13 +163,14 @@ def whole(
         if as_text and isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise Unfit("it is not an integer")
+            quoted = isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,300}", value)
+            raise Unfit(_QUOTED if quoted else "it is not an integer")
         if value < least or (most is not None and value > most):
             raise Unfit("it is out of range")
         return value
 
     def from_text(given: str) -> object:
-        return int(given) if re.fullmatch(r"-?[0-9]{1,18}", given) else given
+        return int(given) if re.fullmatch(r"-?[0-9]{1,300}", given) else given
 
     return Kind(allowed, read, from_text=from_text)
 
@@ -240,7 +244,7 @@ def choice(words: type[StrEnum] | tuple[str, ...], *, empty: bool = False) -> Ki
         if empty and not given:
             return UNSET
         if given.lower() not in known:
-            raise Unfit("it is none of the words")
+            raise Unfit("it is not one of the words for it")
         return known[given.lower()]
 
     return Kind(", ".join(f'"{word}"' for word in words), read, show=lambda word: shown(str(word)))

@@ -99,6 +99,7 @@ def read_file(path: Path) -> tuple[Layer, list[str]]:
     except tomllib.TOMLDecodeError as error:
         last = max(1, len(text.splitlines()))
         problem = str(error).replace("at end of document", f"at line {last}, the last")
+        problem = problem.replace("Illegal character '\\n'", "a string does not end on its line")
     except ValueError:
         # Python's own limit on the digits of an integer, which tomllib passes on.
         problem = "a number in it is too long"

@@ -70,7 +70,7 @@ def file_prefix(text: str) -> str:
     if "\\" in text:
         raise Unfit("it holds a backslash")
     if ".." in text.split("/") or text.endswith(".."):
-        raise Unfit("it leads out of the folder by ..")
+        raise Unfit("its .. leads out of the folder")
     if "." in text.split("/")[:-1] or "//" in text:
         raise Unfit("it names a folder without a name")
     if text.startswith(".hauserpy/"):

@@ -169,7 +169,7 @@ class _Text:
     def refusal(self, problem: str) -> ConfigError:
         return ConfigError(
             f"{self._name} is not one JSON array of objects: {problem}, after"
-            f" {self._records} records.",
+            f" {self._records} {'record' if self._records == 1 else 'records'}.",
             "Give a file of exported events, gzipped or not.",
         )
 
@@ -195,9 +195,11 @@ class _Text:
         while True:
             try:
                 record, stop = self._scan(self._text, self._position)
-            except (ValueError, RecursionError) as error:
+            except RecursionError as error:
+                raise self.refusal("a record is nested too deeply") from error
+            except ValueError as error:
                 if self._ended or len(self._text) - self._position > _RECORD_AT_MOST:
-                    raise self.refusal(str(error)) from error
+                    raise self.refusal(self._not_json()) from error
                 self._more()
                 continue
             if not isinstance(record, dict):
@@ -207,11 +209,23 @@ class _Text:
             self._records += 1
             return text.encode("utf-8", "surrogatepass"), record
 
+    def _not_json(self) -> str:
+        text = self._text[self._position : self._position + 40]
+        if not text:
+            return "it ends where a record should be"
+        if text.startswith("]"):
+            return "a comma stands before its end"
+        return f"a record is not valid JSON ({json.dumps(text, ensure_ascii=False)}…)"
+
     def _more(self) -> None:
         try:
             piece = self._file.read(_CHUNK)
             self._ended = not piece
             self._text = self._text[self._position :] + self._decode(piece, self._ended)
-        except (EOFError, UnicodeDecodeError, zlib.error, gzip.BadGzipFile) as error:
-            raise self.refusal(str(error)) from error
+        except UnicodeDecodeError as error:
+            raise self.refusal("it is not UTF-8") from error
+        except EOFError as error:
+            raise self.refusal("its gzip ends too early") from error
+        except (zlib.error, gzip.BadGzipFile) as error:
+            raise self.refusal("its gzip is broken") from error
         self._position = 0

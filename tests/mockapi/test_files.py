@@ -73,21 +73,27 @@ def test_an_empty_array_offers_nothing(tmp_path):
 @pytest.mark.parametrize(("text", "said"), [
     ("", "does not begin"), ("{}", "does not begin"), ("null", "does not begin"),
     ("<html>", "does not begin"), ('[{"a":1}', "comma or ]"), ('[{"a":1} {"b":2}]', "comma or ]"),
-    ("[1]", "no object"), ('[{"a":1},]', "Expecting value"), ('[{"a":1', "after 0 records"),
-    ('[{"EventStart":"2026-01-01T00:00:00Z"}] []', "follows"), ('[{"a":"\\x"}]', "escape"),
-    (b'[{"a":"\xff"}]', "utf-8"), ('[{"n":1}]', "EventStart"),
+    ("[1]", "no object"), ('[{"a":1},]', "comma stands before its end"), ('[{"a":1', "after 0 records"),
+    ('[{"EventStart":"2026-01-01T00:00:00Z"}] []', "follows"), ('[{"a":"\\x"}]', "not valid JSON"),
+    ('[{"a":nope}]', "not valid JSON"), ("[", "ends where a record"), ("[{}, ", "ends where a record"),
+    ("[" + '{"a":' * 100_000, "nested"),
+    (b'[{"a":"\xff"}]', "UTF-8"), ('[{"n":1}]', "EventStart"),
 ])  # fmt: skip
 def test_a_file_that_is_no_array_of_events_is_refused(tmp_path, text, said):
     with pytest.raises(ConfigError) as raised:
         MockApi(data=[write(tmp_path / "e.json", text)])
     assert said in str(raised.value)
     assert "e.json" in str(raised.value)
+    assert "Expecting" not in str(raised.value)
+    assert "codec" not in str(raised.value)
 
 
 def test_a_gzip_that_is_cut_is_refused(tmp_path):
     whole = gzip.compress(b'[{"EventStart":"2026-01-01T00:00:00Z"}]')
-    with pytest.raises(ConfigError, match=r"e\.json"):
+    with pytest.raises(ConfigError, match=r"e\.json.* gzip ends too early"):
         MockApi(data=[write(tmp_path / "e.json", whole[:-6])])
+    with pytest.raises(ConfigError, match=r"e\.json.* gzip is broken"):
+        MockApi(data=[write(tmp_path / "e.json", whole[:-8] + bytes(8))])
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
