@@ -394,6 +394,26 @@ def test_row_count_is_that_of_the_last_change(client: gbq.Client, table: Any) ->
     )
 
 
+@pytest.mark.parametrize(("held", "left"), [("TRUE", 0), ("FALSE", 3), ("NULL", 3)])
+def test_a_branch_is_taken_when_its_condition_holds(
+    client: gbq.Client, table: Any, held: str, left: int
+) -> None:
+    made = table()
+    run(
+        client,
+        f"INSERT INTO `{made}` (a) VALUES (1), (2), (3);"
+        f" IF {held} THEN DELETE FROM `{made}` WHERE a > 1; DELETE FROM `{made}` WHERE TRUE;"
+        f" END IF; INSERT INTO `{made}` (a) VALUES (4)",
+    )
+    assert run(client, f"SELECT count(*) FROM `{made}`") == [(left + 1,)]
+
+
+@pytest.mark.parametrize("script", ["IF TRUE THEN SELECT 1", "SELECT 1; END IF"])
+def test_a_branch_has_a_beginning_and_an_end(client: gbq.Client, script: str) -> None:
+    with pytest.raises(exceptions.BadRequest, match="Syntax error"):
+        run(client, script)
+
+
 def test_no_ddl_inside_a_transaction(client: gbq.Client, dataset: str) -> None:
     with pytest.raises(exceptions.BadRequest, match="DDL"):
         run(client, f"BEGIN TRANSACTION; CREATE TABLE {dataset}.x (a INT64); COMMIT TRANSACTION")

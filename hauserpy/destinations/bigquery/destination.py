@@ -23,6 +23,7 @@ from hauserpy.destinations.bigquery.script import (
     MOVED,
     Export,
     Plan,
+    looks_for_lost,
     transaction,
 )
 from hauserpy.destinations.bigquery.staging import Staging, safe
@@ -132,14 +133,15 @@ class BigQuery:
             return already
         if (export := self._export) is None:
             raise RuntimeError("prepare() comes before load()")
-        plan = self._plan(stored, entry, expected, checkpoint)
+        plan = self._plan(export, stored, entry, expected, checkpoint)
         self._warn_of_expiry(entry, export)
         filled = [part for part in parts if part.records]
         if not filled:
-            return self._commit(plan, entry, expected, checkpoint)
+            return self._commit(export, plan, entry, expected, checkpoint)
         staging = self._staging.fill(entry, export.columns, filled)
         try:
-            made = self._commit(replace(plan, staging=staging), entry, expected, checkpoint)
+            plan = replace(plan, staging=staging)
+            made = self._commit(export, plan, entry, expected, checkpoint)
         except OutcomeUnknown:
             # The script may still be running on the server, and reading from it.
             _log.warning("staging table %s is left to its expiration", staging)
@@ -210,13 +212,15 @@ class BigQuery:
 
     def _plan(
         self,
+        export: Export,
         stored: sql.Stored,
         entry: LedgerEntry,
         expected: frozenset[str],
         checkpoint: datetime | None,
     ) -> Plan:
         return self._fresh(stored, lambda s: plans.to_load(
-            s, self._trusted(s), entry, expected, checkpoint, self._strays_until))  # fmt: skip
+            s, self._trusted(s), entry, expected, checkpoint, self._strays_until,
+            look=looks_for_lost(export, entry.kind)))  # fmt: skip
 
     def _fresh(self, stored: sql.Stored, plan: Callable[[sql.Stored], Plan]) -> Plan:
         """A plan from what was read last; when that speaks against it, from what is there now."""
@@ -227,6 +231,7 @@ class BigQuery:
 
     def _commit(
         self,
+        export: Export,
         plan: Plan,
         entry: LedgerEntry,
         expected: frozenset[str],
@@ -249,7 +254,7 @@ class BigQuery:
                     ) from failed
                 self._tolerate(failed, what, attempt)
                 plan = replace(
-                    self._plan(self._stored or stored, entry, expected, checkpoint),
+                    self._plan(export, self._stored or stored, entry, expected, checkpoint),
                     staging=staging,
                 )
             else:

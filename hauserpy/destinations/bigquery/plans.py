@@ -17,11 +17,14 @@ def to_load(
     expected: frozenset[str],
     checkpoint: datetime | None,
     strays_until: datetime | None,
+    *,
+    look: bool = False,
 ) -> Plan:
     """How ``entry`` is loaded; ``before`` is the ledger that ``stored`` means.
 
     ``strays_until`` is the latest EventStart of rows without BundleStartTime past the checkpoint,
-    which a crash of the Go hauser left; None when there are none. Raises LedgerMoved.
+    which a crash of the Go hauser left; None when there are none. ``look`` says to look for rows of
+    the window that the ledger has lost. Raises LedgerMoved.
     """
     after = before.after(entry, expected=expected, checkpoint=checkpoint)
     seen = before.overlapping(entry.window)
@@ -38,6 +41,7 @@ def to_load(
         records=entry.records,
         replaced=tuple(e for e in seen if e.kind is not EntryKind.HAUSER and e.records),
         strays=entry.window if cuts or left else None,
+        reach=_reach(entry) if look else None,
     )
 
 
@@ -68,6 +72,16 @@ def stored_after(stored: Stored, plan: Plan) -> Stored:
         tuple(e for e in stored.entries if e not in gone) + plan.added,
         checkpoint,
         max(synced, default=None),
+    )
+
+
+def _reach(entry: LedgerEntry) -> tuple[datetime, datetime]:
+    """From when to when events of the bundle may be. What it holds now is what it held before, so
+    that events outside of the window are looked for as far as there are any."""
+    window = entry.window
+    return (
+        min(window.start, entry.first_event or window.start),
+        max(window.stop, entry.last_event or window.stop),
     )
 
 

@@ -98,13 +98,15 @@ class Export:
     ``ingestion`` is the partitions' size (``DAY``) of an ingestion-time partitioned table, as
     hauser makes it; None for one partitioned by a column, or not at all. ``columns`` are those that
     are filled, under the table's own names; ``json`` says that CustomVars is a JSON column;
-    partitions are deleted after ``expiration``, None for never.
+    partitions are deleted after ``expiration``, None for never. ``prunes`` says that a range of
+    EventStart, or of _PARTITIONTIME, spares a query the other partitions.
     """
 
     columns: tuple[Column, ...]
     ingestion: str | None = None
     json: bool = False
     expiration: timedelta | None = None
+    prunes: bool = True
 
     def name_of(self, field: str) -> str:
         return quoted(next(c.name for c in self.columns if c.field == field))
@@ -133,6 +135,9 @@ class Plan:
     """Whose rows go, by the start of their windows."""
     strays: Window | None = None
     """A window of which rows without BundleStartTime go."""
+    reach: tuple[datetime, datetime] | None = None
+    """From when to when the events may be of rows of ``window`` that the ledger has lost, which go
+    as well; None: they are not looked for."""
 
 
 @dataclass
@@ -192,6 +197,12 @@ def transaction(names: Names, export: Export | None, plan: Plan) -> Script:
         _raise_checkpoint(made, lock, sync, plan)
     made.add("COMMIT TRANSACTION")
     return made
+
+
+def looks_for_lost(export: Export, kind: EntryKind) -> bool:
+    """Whether a load looks for rows that the ledger has lost: not where it costs a look at the
+    whole table for each bundle that sync loads, one after the other past the checkpoint."""
+    return export.prunes or kind is not EntryKind.SYNC
 
 
 def partition_start(moment: datetime, size: str) -> datetime:
@@ -288,6 +299,33 @@ def _delete(made: Script, table: str, export: Export, plan: Plan) -> None:
             low_value = made.value(FieldType.TIME, low)
             where += f" AND _PARTITIONTIME >= {low_value} AND _PARTITIONTIME <= {high}"
         made.add(f"DELETE FROM {table} WHERE {window_start} IS NULL AND {where}")
+    if plan.reach is not None:
+        _delete_lost(made, table, export, plan.window, plan.reach)
+
+
+def _delete_lost(
+    made: Script, table: str, export: Export, window: Window, reach: tuple[datetime, datetime]
+) -> None:
+    """Deletes what is still there of the window: rows whose entries were taken out of the ledger.
+
+    It is asked before, since a DELETE is billed by all columns of its partitions, even when it
+    finds nothing, and a question by those that it names.
+    """
+    window_start, event = export.name_of(BUNDLE_START), export.name_of(EVENT_START)
+    start = made.value(FieldType.TIME, window.start)
+    stop = made.value(FieldType.TIME, window.stop)
+    if export.ingestion:
+        sizes = (partition_start(m, export.ingestion) for m in (window.start, window.stop))
+        first, last = (made.value(FieldType.TIME, s) for s in sizes)
+        where = f"_PARTITIONTIME BETWEEN {first} AND {last}"
+    else:
+        first, last = (made.value(FieldType.TIME, m) for m in reach)
+        where = f"({event} BETWEEN {first} AND {last} OR {event} IS NULL)"
+    where = f"{window_start} >= {start} AND {window_start} < {stop} AND {where}"
+    made.add(
+        f"IF EXISTS (SELECT 1 FROM {table} WHERE {where}) THEN DELETE FROM {table} WHERE {where}"
+    )
+    made.add("END IF")
 
 
 def _insert(made: Script, table: str, export: Export, plan: Plan) -> None:

@@ -190,7 +190,9 @@ class Tables:
                 self.names.export,
                 expiration or "none",
             )
-        return Export(columns, ingestion(found), json, expiration)
+        event = next(c.name for c in columns if c.field == EVENT_START)
+        prunes = partitioning is not None and partitioning.field in (None, event)
+        return Export(columns, ingestion(found), json, expiration, prunes)
 
     def state(self) -> dict[str, Any]:
         """SyncTable, the ledger and the lock by name; None for those that are not there.

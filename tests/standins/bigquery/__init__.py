@@ -6,7 +6,7 @@ itself. It is strict where a loader can go wrong:
 - a job id is good once (409 ever after); jobs run on when their client has gone;
 - load jobs are all or nothing: gzip CSV and JSON Lines, dispositions, REQUIRED, unknown fields,
   the syntax of each type, partition decorators, uploads multipart and resumable;
-- scripts with ASSERT, ``@@row_count``, named parameters and transactions: one snapshot, rollback,
+- scripts with ASSERT, IF without ELSE, ``@@row_count``, named parameters and transactions: one snapshot, rollback,
   UPDATE/DELETE/MERGE of one table conflict and the later one is aborted, appends never conflict,
   no DDL inside;
 - tables by column or ingestion time, schema patches with etag, expirations, locations, withheld

@@ -24,6 +24,7 @@ Allow = Callable[[str, Table], None]
 _ASSERT = re.compile(
     r"ASSERT\s*(?P<condition>.*?)(?:\s+AS\s+'(?P<message>[^'\\]*)')?", re.IGNORECASE | re.DOTALL
 )
+_IF = re.compile(r"IF\s+(?P<condition>.*?)\s+THEN\s+(?P<first>.+)", re.IGNORECASE | re.DOTALL)
 _MUTATES = ("UPDATE", "DELETE", "MERGE", "TRUNCATE_TABLE")
 
 
@@ -69,6 +70,8 @@ class Scripts:
                 if stopped():
                     raise Refused("stopped", "Job execution was cancelled: User requested")
                 run.statement(statement)
+            if run.open_branch:
+                raise Refused("invalidQuery", "Syntax error: IF without END IF")
             if len(statements) != 1:
                 run.outcome.statement_type = "SCRIPT"
             run.outcome.statements = len(statements)
@@ -102,6 +105,12 @@ class _Run:
         self._translator = Translator(self._resolve, parameters, self._home, now)
         self.transaction: Transaction | None = None
         self.outcome = Outcome()
+        self._branch: bool | None = None
+        """Within IF: whether its statements are run."""
+
+    @property
+    def open_branch(self) -> bool:
+        return self._branch is not None
 
     def _resolve(self, project: str, dataset: str, name: str) -> Table:
         found = self._s.catalog.table(project, dataset, name)
@@ -115,6 +124,13 @@ class _Run:
 
     def statement(self, text: str) -> None:
         words = [word.upper() for word in text.split(None, 2)[:2]]
+        if words == ["END", "IF"]:
+            if self._branch is None:
+                raise Refused("invalidQuery", "Syntax error: END IF without IF")
+            self._branch = None
+            return
+        if self._branch is False:
+            return
         match words:
             case ["BEGIN"] | ["BEGIN", "TRANSACTION"]:
                 if self.transaction is not None:
@@ -128,7 +144,11 @@ class _Run:
                 self.transaction = None
             case ["ASSERT", *_]:
                 self._assert(text)
-            case ["BEGIN", *_] | ["DECLARE" | "SET" | "IF" | "LOOP" | "CALL" | "EXECUTE", *_]:
+            case ["IF", *_]:
+                self._if(text)
+            case ["BEGIN", *_] | [
+                "DECLARE" | "SET" | "ELSE" | "ELSEIF" | "LOOP" | "CALL" | "EXECUTE", *_
+            ]:  # fmt: skip
                 raise Refused("invalidQuery", f"{words[0]} is not modelled by this stand-in")
             case _:
                 self._query(text)
@@ -142,14 +162,26 @@ class _Run:
         found = _ASSERT.fullmatch(text)
         if found is None:
             raise Refused("invalidQuery", f"Syntax error: {text[:40]}")
-        condition = self._translator.expression(found["condition"])
-        message = found["message"]
+        if not self._holds(found["condition"]):
+            message = found["message"] or "a condition"
+            raise Refused("invalidQuery", f"Assertion failed: {message}")
+
+    def _if(self, text: str) -> None:
+        """``IF … THEN`` and its first statement; those up to END IF come by themselves."""
+        found = _IF.fullmatch(text)
+        if found is None or self._branch is not None:
+            raise Refused("invalidQuery", f"Syntax error, or not modelled: {text[:40]}")
+        self._branch = self._holds(found["condition"])
+        self.statement(found["first"])
+
+    def _holds(self, text: str) -> bool:
+        """Of a condition; NULL does not hold, and in a dry run everything does."""
+        condition = self._translator.expression(text)
         self._check(condition)
         if self._dry_run:
-            return
+            return True
         ((held,),) = self._cursor().execute(condition.sql, condition.parameters).fetchall()
-        if held is not True:
-            raise Refused("invalidQuery", f"Assertion failed: {message or 'a condition'}")
+        return held is True
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         if self.transaction is not None:
