@@ -8,6 +8,7 @@ and is joined with the next one. So the search may be wrong, and the result cann
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from hauserpy.errors import CorruptBundle
 BATCH_BYTES = 1 << 20
 """About how much text a batch holds: enough to make a message between processes cheap, little
 enough that the objects it parses to (some ten times its size) stay small."""
+
+MOST_BYTES = 1 << 24
+"""The bound of one record where nobody says another."""
 
 _SPACE = b" \t\n\r"
 _BETWEEN = _SPACE + b",]"
@@ -39,10 +43,29 @@ class Batch:
     last: bool
     separator: bytes = b""
 
-    def joined(self, following: Batch) -> Batch:
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A batch's text where it came to lie: in pieces that nobody has joined, ``size`` bytes in all.
+
+    A pool copies them one behind the other to where a worker reads them, and that is all the
+    copying there is.
+    """
+
+    pieces: tuple[bytes | memoryview, ...]
+    size: int
+    offset: int
+    last: bool
+    separator: bytes = b""
+
+    def batch(self) -> Batch:
+        return Batch(b"".join(self.pieces), self.offset, self.last, self.separator)
+
+    def joined(self, following: Stretch) -> Stretch:
         """Both as one: what to parse when the border between them was not real."""
-        return Batch(
-            b"".join((self.text, self.separator, following.text)),
+        return Stretch(
+            (*self.pieces, self.separator, *following.pieces),
+            self.size + len(self.separator) + following.size,
             self.offset,
             following.last,
             following.separator,
@@ -50,8 +73,16 @@ class Batch:
 
 
 def split(
-    chunks: Iterable[bytes], *, batch_bytes: int = BATCH_BYTES, most_bytes: int = 1 << 24
+    chunks: Iterable[bytes], *, batch_bytes: int = BATCH_BYTES, most_bytes: int = MOST_BYTES
 ) -> Iterator[Batch]:
+    """The batches of `stretches`, each one's text in one piece."""
+    for stretch in stretches(chunks, batch_bytes=batch_bytes, most_bytes=most_bytes):
+        yield stretch.batch()
+
+
+def stretches(
+    chunks: Iterable[bytes], *, batch_bytes: int = BATCH_BYTES, most_bytes: int = MOST_BYTES
+) -> Iterator[Stretch]:
     """Cut the array into batches of about ``batch_bytes``; an empty array gives none.
 
     Holds at most a batch and what ``most_bytes`` (the bound of one record) adds to it. Raises
@@ -64,55 +95,93 @@ def split(
     yield from cutter.finish()
 
 
+class _Held:
+    """Text that was fed and not yet cut, in the pieces that it came in."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[memoryview] = deque()
+        self.size = 0
+
+    def append(self, piece: bytes) -> None:
+        if piece:
+            self._pieces.append(memoryview(piece))
+            self.size += len(piece)
+
+    def take(self, size: int) -> tuple[memoryview, ...]:
+        """The first ``size`` bytes, which are held no longer."""
+        taken = []
+        self.size -= size
+        while size:
+            piece = self._pieces.popleft()
+            if len(piece) > size:
+                self._pieces.appendleft(piece[size:])
+                piece = piece[:size]
+            taken.append(piece)
+            size -= len(piece)
+        return tuple(taken)
+
+    def between(self, start: int, stop: int) -> bytes:
+        """A copy of the text from ``start`` to ``stop``."""
+        found = []
+        for piece in self._pieces:
+            if stop <= 0:
+                break
+            if start < len(piece):
+                found.append(piece[max(start, 0) : stop])
+            start -= len(piece)
+            stop -= len(piece)
+        return b"".join(found)
+
+    def take_all(self) -> bytes:
+        text = b"".join(self._pieces)
+        self._pieces.clear()
+        self.size = 0
+        return text
+
+
 class _Cutter:
     def __init__(self, batch_bytes: int, most_bytes: int) -> None:
-        self._batch_bytes = min(batch_bytes, most_bytes)
+        self._batch_bytes = max(min(batch_bytes, most_bytes), 1)
         self._most_bytes = most_bytes
-        self._pieces: list[bytes] = []
-        self._held = 0
+        self._held = _Held()
         self._wanted = 1
         self._offset = 0
         self._begun = False
         self._lead: bytes | None = None
 
-    def feed(self, chunk: bytes) -> Iterator[Batch]:
-        self._pieces.append(chunk)
-        self._held += len(chunk)
-        if self._held < self._wanted:
+    def feed(self, chunk: bytes) -> Iterator[Stretch]:
+        held = self._held
+        held.append(chunk)
+        if held.size < self._wanted:
             return
-        text = b"".join(self._pieces)
         if not self._begun:
-            text = self._begin(text)
-        while len(text) >= self._batch_bytes:
-            border = self._border(text)
-            if border is None:
-                self._bound(text)
-                break
+            held.append(self._begin(held.take_all()))
+        while held.size >= self._batch_bytes and (border := self._border()) is not None:
             end, start = border
-            yield Batch(text[:end], self._offset, last=False, separator=text[end:start])
+            text = held.take(end)
+            separator = b"".join(held.take(start - end))
+            yield Stretch(text, end, self._offset, last=False, separator=separator)
             self._offset += start
-            text = text[start:]
-            if len(text) < self._batch_bytes:
-                break
-        self._pieces = [text]
-        self._held = len(text)
+        if held.size >= self._batch_bytes:
+            self._bound()
         # Searching again in the same text for each small chunk would be quadratic.
-        soon = max(self._most_bytes, len(text)) + self._batch_bytes
-        self._wanted = min(max(self._batch_bytes, len(text) * 2), soon) if self._begun else 1
+        soon = max(self._most_bytes, held.size) + self._batch_bytes
+        self._wanted = min(max(self._batch_bytes, held.size * 2), soon) if self._begun else 1
 
-    def finish(self) -> Iterator[Batch]:
-        text = b"".join(self._pieces)
+    def finish(self) -> Iterator[Stretch]:
+        text = self._held.take_all()
         if not self._begun:
             text = self._begin(text, at_end=True)
         body = text.rstrip(_SPACE)
         if not body.endswith(b"]"):
             if body:
                 # Whatever else is wrong with it comes before its end, and is reported first.
-                yield Batch(body, self._offset, last=False)
+                yield Stretch((body,), len(body), self._offset, last=False)
             raise CorruptBundle("the array is cut short", offset=self._offset + len(body))
         records = body[:-1].rstrip(_SPACE)
         if records:
-            yield Batch(records, self._offset, last=True, separator=body[len(records) : -1])
+            separator = body[len(records) : -1]
+            yield Stretch((records,), len(records), self._offset, last=True, separator=separator)
 
     def _begin(self, text: bytes, *, at_end: bool = False) -> bytes:
         """Drop the BOM, white space and the opening bracket; too little text is kept as it is."""
@@ -125,41 +194,38 @@ class _Cutter:
                 raise CorruptBundle("it is nothing but white space", offset=0)
             return text
         if not rest.startswith(b"["):
-            if not at_end and len(rest) < len(b"null") and not self._held > self._most_bytes:
+            if not at_end and len(rest) < len(b"null") and not len(text) > self._most_bytes:
                 return text
             raise CorruptBundle(f"{_kind(rest)} stands where the array should", offset=lead)
         self._begun = True
         self._offset = lead + 1
         return rest[1:]
 
-    def _border(self, text: bytes) -> tuple[int, int] | None:
+    def _border(self) -> tuple[int, int] | None:
         """Where the last record of a batch ends and the next one starts, near ``batch_bytes``."""
-        if self._lead is None:
-            found = _LEAD.match(text.lstrip(_SPACE)[:300])
-            self._lead = found[0] if found else b""
-        limit = min(len(text), max(self._batch_bytes, 1))
-        if self._lead:
-            # Records made by one program begin alike, and nested objects and strings do not.
-            start = text.rfind(self._lead, 0, limit + len(self._lead))
-            if start > 0:
-                before = text[max(0, start - _NEAR) : start].rstrip(_SPACE)
-                if before.endswith(b","):
-                    before = before[:-1].rstrip(_SPACE)
-                    if before.endswith(b"}"):
-                        end = start - (min(start, _NEAR) - len(before))
-                        return end, start
-        for near in (max(0, limit - _NEAR), 0):
-            borders = list(_BORDER.finditer(text, near, limit + 1))
+        held, limit = self._held, self._batch_bytes
+        lead = self._lead
+        if lead is None:
+            found = _LEAD.match(held.between(0, _NEAR).lstrip(_SPACE)[:300])
+            lead = self._lead = found[0] if found else b""
+        near = max(0, limit - _NEAR)
+        # Records made by one program begin alike, and nested objects and strings do not.
+        for start in (near, 0) if lead else ():
+            if border := _before_lead(held.between(start, limit + len(lead)), lead):
+                return start + border[0], start + border[1]
+        for start in (near, 0):
+            borders = list(_BORDER.finditer(held.between(start, limit + 1)))
             if borders:
-                return borders[-1].start() + 1, borders[-1].end()
-        found = _BORDER.search(text)
-        return (found.start() + 1, found.end()) if found else None
+                return start + borders[-1].start() + 1, start + borders[-1].end()
+        first = _BORDER.search(held.between(0, held.size))
+        return (first.start() + 1, first.end()) if first else None
 
-    def _bound(self, text: bytes) -> None:
+    def _bound(self) -> None:
         """One record is at most `most_bytes`: more without a border is none, but for the space
         around it."""
-        if len(text) <= self._most_bytes:
+        if self._held.size <= self._most_bytes:
             return
+        text = self._held.between(0, self._held.size)
         record = text.lstrip(_SPACE)
         offset = self._offset + len(text) - len(record)
         if len(record.rstrip(_BETWEEN)) > self._most_bytes:
@@ -170,6 +236,18 @@ class _Cutter:
             )
         if len(text) > 2 * self._most_bytes + self._batch_bytes:
             raise CorruptBundle("there is no end to the white space", offset=self._offset)
+
+
+def _before_lead(text: bytes, lead: bytes) -> tuple[int, int] | None:
+    """The border before the last ``lead`` in ``text``, if there is one right before it."""
+    start = text.rfind(lead)
+    if start <= 0:
+        return None
+    record = text[max(0, start - _NEAR) : start].rstrip(_SPACE)
+    if not record.endswith(b","):
+        return None
+    record = record[:-1].rstrip(_SPACE)
+    return (start - min(start, _NEAR) + len(record), start) if record.endswith(b"}") else None
 
 
 def _kind(text: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -24,20 +25,29 @@ class Slots:
         os.ftruncate(fd, count * size)
         return cls(fd, count, size)
 
-    def put(self, slot: int, data: bytes) -> bool:
-        """Copy ``data`` into the slot; False when it does not fit."""
-        if len(data) > self.size:
+    def put(self, slot: int, *pieces: bytes | memoryview) -> bool:
+        """Copy the pieces into the slot, one behind the other; False when they do not fit."""
+        at = slot * self.size
+        if sum(map(len, pieces)) > self.size:
             return False
-        start = slot * self.size
-        self._memory[start : start + len(data)] = data
+        for piece in pieces:
+            self._memory[at : at + len(piece)] = piece
+            at += len(piece)
         return True
 
     def get(self, slot: int, length: int) -> bytes:
         start = slot * self.size
         return self._memory[start : start + length]
 
+    def view(self, slot: int, length: int) -> memoryview:
+        """What `get` gives, where it lies; good until something else is put there."""
+        start = slot * self.size
+        return memoryview(self._memory)[start : start + length]
+
     def close(self) -> None:
-        self._memory.close()
+        # What a view still shows, as in the frames of an error, goes with the view.
+        with suppress(BufferError):
+            self._memory.close()
         os.close(self.fd)
 
 

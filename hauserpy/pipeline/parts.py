@@ -26,12 +26,13 @@ class PartWriter:
         self._parts: list[Part] = []
         self._file: _TextFile | _ParquetFile | None = None
 
-    def add(self, batch: Converted) -> None:
+    def add(self, batch: Converted, data: bytes | memoryview) -> None:
+        """Write a batch, whose ``data`` is given apart and is not kept."""
         if not batch.records:
             return
         if self._file is None:
             self._file = self._open()
-        self._file.add(batch)
+        self._file.add(batch, data)
         if self._layout.part_bytes is not None and self._file.size >= self._layout.part_bytes:
             self._end()
 
@@ -81,14 +82,14 @@ class _TextFile:
         if head:
             self._text(head)
 
-    def add(self, batch: Converted) -> None:
+    def add(self, batch: Converted, data: bytes | memoryview) -> None:
         if self._separator:
             self._text(self._separator)
         self._separator = batch.separator
         self._records += batch.records
         if self._trailer is not None:
             self._trailer.add(Deflated(batch.data, batch.length, batch.crc))
-        self._write(batch.data)
+        self._write(data)
 
     def finish(self) -> Part:
         if self._raw:
@@ -110,7 +111,7 @@ class _TextFile:
             self._trailer.add(piece)
             self._write(piece.data)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         while view:
             view = view[self._out.write(view) :]
@@ -128,10 +129,11 @@ class _ParquetFile:
         self._records = 0
         self.size = 0
 
-    def add(self, batch: Converted) -> None:
+    def add(self, batch: Converted, data: bytes | memoryview) -> None:
         self._records += batch.records
-        self._assembler.add(batch.data)
-        self.size += len(batch.data)
+        # The rows stay where they are until their row group is written.
+        self._assembler.add(bytes(data))
+        self.size += len(data)
 
     def finish(self) -> Part:
         self._assembler.finish()

@@ -8,12 +8,12 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import NoReturn
 
 from hauserpy.decode.records import Unproved
-from hauserpy.decode.split import BATCH_BYTES, Batch
+from hauserpy.decode.split import BATCH_BYTES, Stretch
 from hauserpy.errors import CorruptBundle, HauserpyError, WorkerDied
 from hauserpy.pipeline.convert import Converted, Converter, Job
 from hauserpy.pipeline.memory import Slots
@@ -31,10 +31,15 @@ _RUN = "from hauserpy.pipeline.worker import run; run()"
 
 @dataclass(slots=True)
 class _Ticket:
-    """A batch on its way; ``result`` comes when it is done."""
+    """A batch on its way; ``result`` comes when it is done.
 
-    batch: Batch
+    Its bytes are then the first ``length`` of ``slot``, or the result's own when there is none.
+    """
+
+    stretch: Stretch
     result: Converted | Unproved | HauserpyError | None = None
+    slot: int | None = None
+    length: int = 0
 
 
 @dataclass(slots=True)
@@ -50,7 +55,9 @@ class Pool:
     """``workers`` processes, started when a bundle is large enough, kept for the ones after it.
 
     With one worker there is still a process of its own for large bundles, so that the parent's
-    thread that downloads is not held up. The first ``inline`` batches are done here. Not for use from several threads at once.
+    thread that downloads is not held up. Until there are processes, a bundle of at most ``inline``
+    batches is done here, and with no workers every bundle is. Not for use from several threads at
+    once.
     """
 
     def __init__(self, workers: int, *, inline: int = INLINE_BATCHES) -> None:
@@ -60,24 +67,26 @@ class Pool:
         self._slots: Slots | None = None
         self._free: list[int] = []
 
-    def convert(self, job: Job, batches: Iterator[Batch]) -> Generator[Converted]:
+    def convert(
+        self, job: Job, batches: Iterator[Stretch]
+    ) -> Generator[tuple[Converted, bytes | memoryview]]:
         """Convert every batch of a bundle, results in order, borders proved.
 
-        A batch that does not parse is joined with the next one and done again; what was made of
-        the next one is thrown away, since its beginning was not one. Raises CorruptBundle, or what
-        the iterator of batches raises, once all before it is proved; WorkerDied.
+        Yields each result and its bytes, which are good until the next one is asked for. A batch
+        that does not parse is joined with the next one and done again; what was made of the next
+        one is thrown away, since its beginning was not one. Raises CorruptBundle, or what the
+        iterator of batches raises, once all before it is proved; WorkerDied.
         """
-        queue: deque[_Ticket] = deque()
-        inline = Converter(job)
         source = _Guarded(batches)
-        taken = 0
+        queue: deque[_Ticket] = deque()
         try:
+            small = self._is_small(source)
+            inline = Converter(job) if small else None
             while True:
-                while len(queue) < self._room(taken) and (batch := source.next()) is not None:
-                    taken += 1
-                    ticket = _Ticket(batch)
-                    if taken <= self._inline and not self._workers:
-                        ticket.result = _done_here(inline, batch)
+                while len(queue) < self._room(small) and (stretch := source.next()) is not None:
+                    ticket = _Ticket(stretch)
+                    if inline is not None:
+                        ticket.result = _done_here(inline, stretch)
                     else:
                         self._give(job, ticket)
                     queue.append(ticket)
@@ -90,15 +99,22 @@ class Pool:
                     continue
                 if isinstance(result, HauserpyError):
                     raise result
-                yield result
+                try:
+                    yield result, self._data_of(ticket, result)
+                finally:
+                    self._release(ticket)
             source.raise_its_error()
         finally:
             self._abandon(queue)
 
-    def _room(self, taken: int) -> int:
-        if taken < self._inline and not self._workers:
-            return 1
-        return self._count * _SLOTS_A_WORKER
+    def _is_small(self, source: _Guarded) -> bool:
+        """Whether a bundle is done before workers would have started."""
+        if not self._count:
+            return True
+        return not self._workers and not source.has_more_than(self._inline)
+
+    def _room(self, small: bool) -> int:
+        return 1 if small else self._count * _SLOTS_A_WORKER
 
     def _joined(
         self,
@@ -108,44 +124,44 @@ class Pool:
         source: _Guarded,
         unproved: Unproved,
     ) -> _Ticket:
-        record_at = unproved.offset - ticket.batch.offset
-        if len(ticket.batch.text) - record_at > job.most_record_bytes:
+        record_at = unproved.offset - ticket.stretch.offset
+        if ticket.stretch.size - record_at > job.most_record_bytes:
             raise CorruptBundle(
                 f"a record is larger than MaxRecordBytes ({job.most_record_bytes} bytes)",
                 offset=unproved.offset,
             )
         # Twice as much each time: one by one, a record of many batches would be parsed as often.
-        enough = 2 * len(ticket.batch.text)
-        joined = ticket.batch
-        while len(joined.text) < enough:
-            batch = self._following(queue, source)
-            if batch is None:
+        enough = 2 * ticket.stretch.size
+        joined = ticket.stretch
+        while joined.size < enough:
+            stretch = self._following(queue, source)
+            if stretch is None:
                 break
-            joined = joined.joined(batch)
-        if joined is ticket.batch:
+            joined = joined.joined(stretch)
+        if joined is ticket.stretch:
             source.raise_its_error()
             raise CorruptBundle("the array is cut short", offset=unproved.offset)
         return _Ticket(joined, _done_here(Converter(job), joined))
 
-    def _following(self, queue: deque[_Ticket], source: _Guarded) -> Batch | None:
+    def _following(self, queue: deque[_Ticket], source: _Guarded) -> Stretch | None:
         if not queue:
             return source.next()
         ticket = queue.popleft()
-        # What was made of it counts for nothing; its slot is free again.
+        # What was made of it counts for nothing.
         self._result_of(ticket)
-        return ticket.batch
+        self._release(ticket)
+        return ticket.stretch
 
     def _give(self, job: Job, ticket: _Ticket) -> None:
         if not self._workers:
             self._start()
-        while not self._free:
-            self._collect()
         slots = self._slots
         assert slots is not None
-        batch = ticket.batch
+        stretch = ticket.stretch
         worker = min(self._workers, key=lambda w: len(w.tickets))
+        # There is one for every ticket that the queue has room for.
         slot = self._free.pop()
-        fits = slots.put(slot, batch.text)
+        fits = slots.put(slot, *stretch.pieces)
         if not fits:
             # A long message to a worker that is itself sending one would wait for ever.
             while worker.tickets:
@@ -158,11 +174,11 @@ class Pool:
             worker.line.send(
                 Task(
                     slot,
-                    len(batch.text),
-                    None if fits else batch.text,
-                    batch.offset,
-                    batch.last,
-                    batch.separator,
+                    stretch.size,
+                    None if fits else stretch.batch().text,
+                    stretch.offset,
+                    stretch.last,
+                    stretch.separator,
                 )
             )
         except OSError:
@@ -172,6 +188,18 @@ class Pool:
         while ticket.result is None:
             self._collect()
         return ticket.result
+
+    def _data_of(self, ticket: _Ticket, result: Converted) -> bytes | memoryview:
+        if ticket.slot is None:
+            return result.data
+        assert self._slots is not None
+        return self._slots.view(ticket.slot, ticket.length)
+
+    def _release(self, ticket: _Ticket) -> None:
+        """Let the ticket's slot be used again."""
+        if ticket.slot is not None:
+            self._free.append(ticket.slot)
+            ticket.slot = None
 
     def _collect(self) -> None:
         """Take what the workers have ready; waits for one at least."""
@@ -184,12 +212,11 @@ class Pool:
             except (EOFError, OSError):
                 self._died(worker)
             ticket = worker.tickets.pop(answer.slot)
-            result = answer.result
-            if answer.length is not None:
-                assert isinstance(result, Converted) and self._slots is not None
-                result = replace(result, data=self._slots.get(answer.slot, answer.length))
-            ticket.result = result
-            self._free.append(answer.slot)
+            ticket.result = answer.result
+            if answer.length is None:
+                self._free.append(answer.slot)
+            else:
+                ticket.slot, ticket.length = answer.slot, answer.length
 
     def _died(self, worker: _Worker) -> NoReturn:
         code = worker.process.wait()
@@ -205,6 +232,7 @@ class Pool:
         for ticket in queue:
             if self._workers:
                 self._result_of(ticket)
+                self._release(ticket)
 
     def _start(self) -> None:
         count = self._count * _SLOTS_A_WORKER
@@ -237,12 +265,26 @@ class Pool:
 class _Guarded:
     """An iterator of batches whose error waits until what came before it is proved."""
 
-    def __init__(self, batches: Iterator[Batch]) -> None:
+    def __init__(self, batches: Iterator[Stretch]) -> None:
         self._batches = batches
+        self._ahead: deque[Stretch] = deque()
         self._error: CorruptBundle | None = None
         self._ended = False
 
-    def next(self) -> Batch | None:
+    def next(self) -> Stretch | None:
+        return self._ahead.popleft() if self._ahead else self._next()
+
+    def has_more_than(self, count: int) -> bool:
+        """Whether there are more batches than ``count``, which are held until they are asked for."""
+        while len(self._ahead) <= count and (stretch := self._next()) is not None:
+            self._ahead.append(stretch)
+        return len(self._ahead) > count
+
+    def raise_its_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _next(self) -> Stretch | None:
         if self._ended:
             return None
         try:
@@ -254,13 +296,9 @@ class _Guarded:
             self._error = error
         return None
 
-    def raise_its_error(self) -> None:
-        if self._error is not None:
-            raise self._error
 
-
-def _done_here(converter: Converter, batch: Batch) -> Converted | Unproved | HauserpyError:
+def _done_here(converter: Converter, stretch: Stretch) -> Converted | Unproved | HauserpyError:
     try:
-        return converter.convert(batch)
+        return converter.convert(stretch.batch())
     except (Unproved, HauserpyError) as error:
         return error

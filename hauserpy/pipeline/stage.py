@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hauserpy.decode.gunzip import gunzip
-from hauserpy.decode.split import BATCH_BYTES, split
+from hauserpy.decode.split import BATCH_BYTES, stretches
 from hauserpy.model import Changes, Staged
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.parts import PartWriter
@@ -66,11 +66,11 @@ def _stage(
     changes = Changes()
     firsts: list[datetime] = []
     lasts: list[datetime] = []
-    batches = split(body, batch_bytes=batch_bytes, most_bytes=job.most_record_bytes)
+    batches = stretches(body, batch_bytes=batch_bytes, most_bytes=job.most_record_bytes)
     # Closed here and now, so that no batch of this bundle is under way when the pool's next begins.
     with closing(pool.convert(job, batches)) as converted:
-        for made in converted:
-            writer.add(made)
+        for made, data in converted:
+            writer.add(made, data)
             records += made.records
             text_bytes += made.text_bytes
             changes.merge(made.changes)

@@ -73,6 +73,9 @@ def _answer(converter: Converter, task: Task, slots: Slots) -> Answer:
     except Exception as error:  # the parent tells, whatever it is
         problem = f"a worker failed unexpectedly ({type(error).__name__}: {error})."
         return Answer(task.slot, None, HauserpyError(problem, "Please report this as a bug."))
+    # Raw text that needs no change is in its slot already.
+    if made.data is text and task.text is None:
+        return Answer(task.slot, len(text), replace(made, data=b""))
     if slots.put(task.slot, made.data):
         return Answer(task.slot, len(made.data), replace(made, data=b""))
     return Answer(task.slot, None, made)

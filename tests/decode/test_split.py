@@ -7,21 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hauserpy.decode.records import Unproved, parse
-from hauserpy.decode.split import Batch, split
+from hauserpy.decode.split import Stretch, split, stretches
 from hauserpy.errors import CorruptBundle
 from tests.bundles import Drawn, bundles, chunked
 
 
-def proved(batches: list[Batch]) -> list[dict[str, object]]:
+def proved(found: list[Stretch]) -> list[dict[str, object]]:
     """What the pool does, in its simplest form: join what does not parse with what follows."""
     values = []
-    waiting = list(batches)
+    waiting = list(found)
     while waiting:
-        batch = waiting.pop(0)
+        one = waiting.pop(0)
         try:
-            values += parse(batch, most_bytes=1 << 24).values
+            values += parse(one.batch(), most_bytes=1 << 24).values
         except Unproved:
-            waiting[:1] = [batch.joined(waiting[0])]
+            waiting[:1] = [one.joined(waiting[0])]
     return values
 
 
@@ -56,7 +56,7 @@ def test_borders_inside_strings_and_arrays_are_not_borders(batch_bytes: int) -> 
         {"a": '"},{'},
     ]
     for chunks in ([text], [text[n : n + 1] for n in range(len(text))]):
-        assert proved(list(split(chunks, batch_bytes=batch_bytes))) == wanted
+        assert proved(list(stretches(chunks, batch_bytes=batch_bytes))) == wanted
 
 
 @pytest.mark.parametrize("space", [b"", b" ", b"\n", b"\r\n", b"\t", b" \t\n\r" * 50])
@@ -64,9 +64,10 @@ def test_separators_of_any_white_space(space: bytes) -> None:
     comma = space + b"," + space
     text = b"[" + space + comma.join(b'{"n":%d}' % n for n in range(50)) + space + b"]"
     for batch_bytes in (1, 20, 300):
-        batches = list(split([text], batch_bytes=batch_bytes))
-        assert len(batches) > 1
-        assert proved(batches) == [{"n": n} for n in range(50)]
+        found = list(stretches([text], batch_bytes=batch_bytes))
+        assert len(found) > 1
+        assert all(sum(map(len, one.pieces)) == one.size for one in found)
+        assert proved(found) == [{"n": n} for n in range(50)]
 
 
 def test_batches_are_about_as_large_as_asked_for() -> None:

@@ -293,7 +293,7 @@ def test_a_record_of_many_false_borders_is_parsed_few_times(
         return real(batch, most_bytes=most_bytes)
 
     monkeypatch.setattr(convert, "parse", counted)
-    with closing(Pool(1, inline=10_000)) as pool:
+    with closing(Pool(0)) as pool:
         made = staged([text], LAYOUTS["csv"], pool=pool, batch_bytes=4000)
     assert made.staged.records == 2
     # Batch by batch it would be some 80 times the text; each doubling at most a few.
