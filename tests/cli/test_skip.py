@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hauserpy.model import rfc3339
 from tests.cli.place import Place, Ran, body, day, names
 
@@ -71,6 +73,28 @@ def test_a_later_replacement_loads_it_after_all(place: Place) -> None:
     place.run("backfill", "--replace", *span)
     assert place.names() == sorted(names(0) + names(1, tag="mended"))
     assert [kind for _, _, kind in place.kinds()] == ["sync", "backfill", "skip"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("two\nlines", "U+000A"), ("a\rreturn", "U+000D"), ("\x1b[31mred", "U+001B"),
+        ("a\x00NUL", "U+0000"), ("a\u2028line", "U+2028"), ("no UTF-8 \udcff", "U+DCFF"),
+        ("long " * 1000, "4,999 characters"), ("", "say something"), (" \n", "say something"),
+    ],
+)  # fmt: skip
+def test_a_reason_is_one_line(place: Place, reason: str, said: str) -> None:
+    span = ["--since", rfc3339(day(0).start), "--until", rfc3339(day(0).stop)]
+    ran = place.run("skip", *span, "--reason", reason, code=2)
+    assert said in ran.err
+    assert "--reason" in ran.err
+    assert not place.data.exists()
+
+
+def test_white_space_around_a_reason_is_dropped(place: Place) -> None:
+    span = ["--since", rfc3339(day(0).start), "--until", rfc3339(day(0).stop)]
+    place.run("skip", *span, "--reason", " ticket 4711, ü\n")
+    assert place.ledger()["entries"][0]["reason"] == "ticket 4711, ü"
 
 
 def test_the_future_cannot_be_given_up(place: Place) -> None:
