@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 
 from hauserpy.errors import Interrupted
 
+_DAY = 86_400
+_YEAR = 365 * _DAY
+
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
@@ -30,12 +33,17 @@ class Timing:
 
 
 def span(seconds: float) -> str:
-    """A length of time for a message: ``45 s``, ``15 min``, ``6 h``."""
+    """A length of time for a message: ``45 s``, ``15 min 1 s``, ``6 h``, ``3 d``, ``2 years``."""
     if seconds < 120:
         return f"{seconds:.3g} s"
     if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h"
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    if seconds < 2 * _DAY:
+        return f"{seconds / 3600:.0f} h"
+    if seconds < 2 * _YEAR:
+        return f"{seconds / _DAY:.0f} d"
+    return f"{seconds / _YEAR:.0f} years" if seconds < 100 * _YEAR else "over 100 years"
 
 
 class Waiter:

@@ -61,7 +61,7 @@ class HttpBody:
         self._timing = timing
         self._closed = closed
         self._length: int | None = response.raw.length_remaining
-        self._layers = _layers(response.headers.get("Content-Encoding", ""))
+        self._layers = _layers(response.headers.get("Content-Encoding", ""), what)
         self.total: int | None = self._length
 
     def __iter__(self) -> Iterator[bytes]:
@@ -106,16 +106,17 @@ class HttpBody:
         )
 
 
-def _layers(encoding: str) -> int:
-    """How many times the transport says that it gzipped the body. Raises ApiUnavailable for an
-    encoding that was not asked for."""
+def _layers(encoding: str, what: str) -> int:
+    """How many times the transport says that it gzipped the body. Raises ApiUnavailable, naming
+    ``what``, for an encoding that was not asked for."""
     names = [name.strip().lower() for name in encoding.split(",")]
     names = [name for name in names if name not in ("", "identity")]
     strange = [name for name in names if name not in ("gzip", "x-gzip")]
     if strange or len(names) > _MOST_LAYERS:
         raise ApiUnavailable(
-            f"the API's answer came in the encoding {encoding[:40]!r}, which was not asked for.",
-            "Look for a proxy that compresses what passes through it.",
+            f"{what}: the answer came in the encoding {encoding[:40]!r}, but gzip alone was asked for.",
+            "A proxy on the way may compress what passes through it: let it leave the API's answers"
+            " as they are, and run again. Nothing of it was loaded.",
         )
     return len(names)
 
@@ -177,10 +178,13 @@ def _gunzip(
         raise cut("its transport encoding was cut")
 
 
-def read_bytes(response: requests.Response, *, most: int, limit: float, timing: Timing) -> bytes:
+def read_bytes(
+    response: requests.Response, what: str, *, most: int, limit: float, timing: Timing
+) -> bytes:
     """The whole body, transport decoding taken off. Raises Again when it breaks or takes longer
-    than ``limit`` seconds, ApiUnavailable when it has more than ``most`` bytes."""
-    layers = _layers(response.headers.get("Content-Encoding", ""))
+    than ``limit`` seconds, ApiUnavailable, naming ``what``, when it has more than ``most`` bytes or
+    comes in an encoding that was not asked for."""
+    layers = _layers(response.headers.get("Content-Encoding", ""), what)
     deadline = timing.monotonic() + limit
     parts: list[bytes] = []
     size = 0
@@ -198,15 +202,15 @@ def read_bytes(response: requests.Response, *, most: int, limit: float, timing: 
             break
         size += len(chunk)
         if size > most:
-            raise _too_long(most)
+            raise _too_long(what, most)
         parts.append(chunk)
     data = b"".join(parts)
     for _ in range(layers):
-        data = _gunzipped(data, most)
+        data = _gunzipped(data, what, most)
     return data
 
 
-def _gunzipped(data: bytes, most: int) -> bytes:
+def _gunzipped(data: bytes, what: str, most: int) -> bytes:
     if not data.startswith(_GZIP):
         return data
     inflater = zlib.decompressobj(_GZIP_WBITS)
@@ -215,15 +219,15 @@ def _gunzipped(data: bytes, most: int) -> bytes:
     except zlib.error:
         raise Again("the answer's gzip is broken") from None
     if len(made) > most:
-        raise _too_long(most)
+        raise _too_long(what, most)
     if not inflater.eof:
         raise Again("the answer's gzip was cut")
     return made
 
 
-def _too_long(most: int) -> ApiUnavailable:
+def _too_long(what: str, most: int) -> ApiUnavailable:
     return ApiUnavailable(
-        f"the API's answer has more than {most // (1024 * 1024)} MB where a short JSON document"
+        f"{what}: the API's answer has more than {most // (1024 * 1024)} MB where a short JSON document"
         " was expected.",
         "Check ApiURL.",
     )

@@ -103,7 +103,11 @@ class Http:
                 if response.status_code in request.allow:
                     return response.status_code, {}
                 data = read_bytes(
-                    response, most=MAX_JSON, limit=FIRST_BYTE * self._read, timing=self._timing
+                    response,
+                    request.what,
+                    most=MAX_JSON,
+                    limit=FIRST_BYTE * self._read,
+                    timing=self._timing,
                 )
                 return response.status_code, self._parse(response, data)
 
@@ -205,7 +209,9 @@ class Http:
     def _message(self, response: requests.Response) -> str:
         """`` (the API's own words)``, short, on one line and without our secrets; or nothing."""
         try:
-            data = read_bytes(response, most=_MAX_MESSAGE, limit=self._read, timing=self._timing)
+            data = read_bytes(
+                response, "an error", most=_MAX_MESSAGE, limit=self._read, timing=self._timing
+            )
         except (Again, ApiUnavailable):
             return ""
         try:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import email.utils
 import logging
+import math
 import re
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hauserpy.errors import RateLimited
+from hauserpy.model import rfc3339
 from hauserpy.waiting import Timing, span
 
 _log = logging.getLogger(__name__)
+
+_MEANT = 7 * 86_400
+"""Seconds beyond which a wait is no rate limit: RetryAfterMax takes no longer one either."""
 
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
@@ -51,10 +56,17 @@ class Pacer:
     def refuse(self, endpoint: str, seconds: float, what: str) -> RateLimited:
         """The error for a wait beyond ``RetryAfterMax``; the endpoint is held all the same."""
         self.hold(endpoint, seconds)
+        if seconds > _MEANT:
+            return RateLimited(
+                f"{what}: the API asks to wait {span(seconds)}, which can hardly be meant.",
+                "Run again later; if it stays so, look for a proxy that answers in the API's place,"
+                " or ask Fullstory.",
+            )
+        until = self._timing.clock() + timedelta(seconds=math.ceil(seconds))
         return RateLimited(
             f"{what}: the API asks to wait {span(seconds)}, longer than RetryAfterMax"
             f" ({span(self._longest)}).",
-            "Run again after that time, or raise RetryAfterMax.",
+            f"Run again after {rfc3339(until.replace(microsecond=0))}, or raise RetryAfterMax.",
         )
 
     def remaining(self, endpoint: str) -> float:

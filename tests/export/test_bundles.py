@@ -292,6 +292,20 @@ def test_a_gzip_around_the_gzip_must_be_whole(
         list(body)
 
 
+def test_a_bundle_in_an_encoding_that_was_not_asked_for_is_named(time: FakeTime) -> None:
+    reply = Reply(200, b"...", {"Content-Encoding": "br"})
+    with (
+        Scripted(in_turn(reply)) as server,
+        source_for(server.url, time) as source,
+        pytest.raises(ApiUnavailable) as caught,
+        source.open(ONE),
+    ):
+        pass
+    assert caught.value.reason.startswith(f"bundle {ONE.id} ({ONE.window}): ")
+    assert "'br'" in caught.value.reason
+    assert "proxy" in caught.value.instruction
+
+
 @pytest.mark.parametrize("body", [b"", b"\x1f", b"[]", b"plain, whatever the header says"])
 def test_a_false_content_encoding_changes_nothing(time: FakeTime, body: bytes) -> None:
     reply = Reply(200, body, {"Content-Encoding": "gzip"})

@@ -168,10 +168,33 @@ def test_429_for_ever_ends_the_run(time: FakeTime) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_retry_after_beyond_the_cap_ends_the_run_and_says_so(time: FakeTime, status: int) -> None:
     with Scripted(in_turn(Reply(status, headers={"Retry-After": "901"}), GOOD)) as server:
-        with pytest.raises(RateLimited, match=r"wait 15 min, longer than RetryAfterMax") as caught:
+        with pytest.raises(
+            RateLimited, match=r"wait 15 min 1 s, longer than RetryAfterMax \(15 min\)"
+        ) as caught:
             ask(server, time)
         assert len(server.seen) == 1
     assert caught.value.exit_code == 4
+    assert "Run again after 2026-11-23T10:35:31Z, or raise RetryAfterMax." in str(caught.value)
+    assert time.slept == []
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("1000000", "12 d"), ("1000000000", "32 years"), ("9" * 500, "over 100 years"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "over 100 years"),
+        ("Tue, 01 Jan 2036 00:00:00 GMT", "9 years"),
+    ],
+)  # fmt: skip
+def test_a_retry_after_that_cannot_be_meant_is_told_so(
+    time: FakeTime, status: int, asked: str, said: str
+) -> None:
+    with Scripted(in_turn(Reply(status, headers={"Retry-After": asked}), GOOD)) as server:
+        with pytest.raises(RateLimited) as caught:
+            ask(server, time, retry_after_max=timedelta(days=7))
+        assert len(server.seen) == 1
+    assert f"asks to wait {said}, which can hardly be meant. Run again later" in str(caught.value)
     assert time.slept == []
 
 
@@ -259,7 +282,7 @@ def test_an_answer_that_trickles_is_given_up(time: FakeTime) -> None:
         slow = Timing(http_time.clock, _ticking(), http_time.sleep)
         response = http.attempt(wanted(http))
         with pytest.raises(Exception, match="not whole after 2 s"):
-            body.read_bytes(response, most=1000, limit=2, timing=slow)
+            body.read_bytes(response, "the list", most=1000, limit=2, timing=slow)
         response.close()
         http.close()
 
@@ -276,7 +299,10 @@ def _ticking():
 
 def test_an_encoding_that_was_not_asked_for_is_refused(time: FakeTime) -> None:
     reply = Reply(200, b"{}", {"Content-Encoding": "br"})
-    with Scripted(in_turn(reply)) as server, pytest.raises(ApiUnavailable, match="'br'"):
+    with (
+        Scripted(in_turn(reply)) as server,
+        pytest.raises(ApiUnavailable, match=r"^the list: .* 'br', but gzip alone was asked for"),
+    ):
         ask(server, time)
 
 
