@@ -18,6 +18,7 @@ from hauserpy.waiting import Timing
 if TYPE_CHECKING:
     from hauserpy.config import Settings
 
+_REFUSED = (401, 403)
 _CLOCK_SECONDS = 60
 """A clock further off than this makes windows that the API has not closed yet."""
 
@@ -38,20 +39,32 @@ def checks(settings: Settings, timing: Timing) -> Iterator[Check]:
                 endpoint="check",
                 url=http.url("export/list" if bundles else "operations/v1/hauserpy-check"),
                 params={"start": str(int(timing.clock().timestamp()))} if bundles else None,
-                allow=() if bundles else (400, 404),
+                allow=_REFUSED if bundles else (400, 404, *_REFUSED),
                 hurried=True,
             )
             with contextlib.closing(http.attempt(request)) as response:
                 date = response.headers.get("Date")
+                refused = response.status_code in _REFUSED
+                by_the_api = http.is_ours(response)
+                told = http.told(response) if refused else ""
+                remedy = http.remedy(request, response) if refused else ""
     except Again as error:
         yield Check("API", ok=False, detail=str(error), remedy="Check ApiURL and the network.")
         return
     except HauserpyError as error:
         yield Check("API", ok=False, detail=error.reason, remedy=error.instruction)
         return
+    if refused and not by_the_api:
+        yield Check("API", ok=False, detail=told, remedy=remedy)
+        return
     generation = "generation 1 (bundles)" if bundles else "generation 2 (segments)"
     yield Check("API", ok=True, detail=f"{settings.api_url} answers, {generation}")
-    yield Check("token", ok=True, detail="the API accepts it")
+    if refused:
+        origin = settings.origins.get("FsApiToken")
+        which = f"FsApiToken ({origin})" if origin else "FsApiToken"
+        yield Check("token", ok=False, detail=f"the API refuses {which}: {told}", remedy=remedy)
+    else:
+        yield Check("token", ok=True, detail="the API accepts it")
     if date is not None:
         yield _clock(date, timing)
 

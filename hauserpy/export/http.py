@@ -175,6 +175,25 @@ class Http:
         """What a server said, without our secrets, which it may echo."""
         return self._identity.masked(text)
 
+    def told(self, response: requests.Response) -> str:
+        """Who answered what, with the API's own words: ``host answered 401 (no such key)``."""
+        return f"{host_of(response)} answered {response.status_code}{self._message(response)}"
+
+    def is_ours(self, response: requests.Response) -> bool:
+        """Whether the API itself answered, which the token is for, and no host behind a redirect."""
+        return host_of(response) == str(self._origin)
+
+    def remedy(self, request: Request, response: requests.Response) -> str:
+        """What to do about a 401 or 403."""
+        if not request.ours:
+            return "A proxy or firewall may forbid this host."
+        if not self.is_ours(response):
+            return (
+                f"{self._origin} redirected there, and the token is sent to no other host: set"
+                " ApiURL to where your account's API is."
+            )
+        return self._identity.remedy()
+
     def close(self) -> None:
         """Drop all connections, also those that other threads read from."""
         self._closed = True
@@ -192,19 +211,18 @@ class Http:
     ) -> NoReturn:
         """Raise what a status other than 2xx and 429 means."""
         status = response.status_code
-        host = host_of(response)
-        said = f"{request.what}: {host} answered {status}{self._message(response)}"
+        said = f"{request.what}: {self.told(response)}"
         if status in (401, 403):
-            raise AccessDenied(f"{said}.", _remedy(self._identity, request, host))
+            raise AccessDenied(f"{said}.", self.remedy(request, response))
         if status == 407:
             raise AccessDenied(f"{said}.", "Check the user and password of the proxy.")
         if status >= 500 or status in (408, 425):
             if asked is not None and asked > self._longest_wait:
                 raise self._pacer.refuse(request.endpoint, asked, request.what)
-            raise Again(f"{host} answered {status}{self._message(response)}", at_least=asked or 0.0)
+            raise Again(self.told(response), at_least=asked or 0.0)
         if status >= 400:
             raise ConfigError(f"{said}.", "Check ApiURL, ExportApi and what is asked for.")
-        raise Again(f"{host} answered {status}, which is no answer to this")
+        raise Again(f"{host_of(response)} answered {status}, which is no answer to this")
 
     def _message(self, response: requests.Response) -> str:
         """`` (the API's own words)``, short, on one line and without our secrets; or nothing."""
@@ -351,17 +369,6 @@ def _impossible(request: Request, origin: Origin) -> ConfigError:
         f"{request.what}: a request to {origin} cannot be made.",
         "Check ApiURL, AdditionalHttpHeader and the proxy variables of the environment.",
     )
-
-
-def _remedy(identity: Identity, request: Request, host: str) -> str:
-    if not request.ours:
-        return "A proxy or firewall may forbid this host."
-    if host != str(identity.origin):
-        return (
-            f"{identity.origin} redirected there, and the token is sent to no other host: set"
-            " ApiURL to where your account's API is."
-        )
-    return identity.remedy()
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hauserpy.mockapi import MockApi
+from hauserpy.mockapi import MockApi, answers
 from tests.cli.site import Outcome, Serve, Site, bodies, event, window
 
 DAYS = [window("2026-05-01", "2026-05-02"), window("2026-05-02", "2026-05-03")]
@@ -108,9 +109,31 @@ def test_it_leaves_nothing_behind_and_says_so_in_json(
 def test_a_bad_token(site: Site, api: MockApi, generation: int) -> None:
     api.token = "na1.other"
     site.use(api, generation)
-    detail, remedy = failed(site, "API")
-    assert "401" in detail
+    site.configure(site.path.read_text().replace("na1.other", "na1.ours"))
+    detail, remedy = failed(site, "token")
+    assert detail.startswith(f"the API refuses FsApiToken (file {site.path}): 127.0.0.1:")
+    assert "answered 401" in detail
+    assert "na1.ours" not in detail
     assert "Check FsApiToken" in remedy
+
+
+def test_a_host_behind_a_redirect_that_wants_a_token(
+    site: Site, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token is fine, and goes to the API's own host alone."""
+    room(monkeypatch, 5 * 10**10)
+    with MockApi(token="na1.other") as other:
+        api = serve(bodies=bodies(DAYS, EVENTS))
+        monkeypatch.setattr(
+            api._router, "_redirect",
+            lambda request: replace(answers.error(302, "moved"),
+                                    headers={"Location": other.segments_url + request.raw_target}),
+        )  # fmt: skip
+        api.faults.add("list:redirect:*")
+        site.use(api, 1)
+        detail, remedy = failed(site, "API")
+    assert "answered 401" in detail
+    assert "redirected there" in remedy
 
 
 def test_no_token_at_all(site: Site, api: MockApi) -> None:
@@ -284,4 +307,4 @@ def test_several_problems_are_all_told(
     room(monkeypatch, 10**6)
     outcome = site.run("check")
     assert outcome.code == 8
-    assert "2 problems found: API, disk." in outcome.err
+    assert "2 problems found: token, disk." in outcome.err

@@ -33,7 +33,9 @@ def test_a_wrong_token_and_a_server_in_trouble_are_told_after_one_try(
     time: FakeTime, generation: ExportApi
 ) -> None:
     with MockApi(token=TOKEN, bundles=1, events=1, clock=lambda: time.now) as api:
-        assert told(api, generation, time, fs_api_token=Secret("another")) == {"API": False}
+        refused = told(api, generation, time, fs_api_token=Secret("another"))
+        assert refused == {"API": True, "token": False, "clock": True}
+        assert len(api.requests) == 1
     assert told(api, generation, time) == {"API": False}
     with MockApi(token=TOKEN, bundles=1, faults=["500:*"], clock=lambda: time.now) as api:
         assert told(api, generation, time) == {"API": False}
