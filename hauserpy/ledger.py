@@ -130,19 +130,29 @@ class Ledger:
             )
         return self.raised_to(checkpoint)
 
-    def refuse_future(self, now: datetime) -> None:
-        """Raise LedgerUnreadable when it claims to have loaded what has not happened yet."""
+    def refuse_future(self, now: datetime, place: str = "the destination") -> None:
+        """Raise LedgerUnreadable, naming ``place``, when it claims to have loaded what has not
+        happened yet."""
         reach = [e.window.stop for e in self.entries]
         if self.checkpoint is not None:
             reach.append(self.checkpoint)
         latest = max(reach, default=now)
-        if latest > now + _CLOCK_SKEW:
+        if latest <= now + _CLOCK_SKEW:
+            return
+        future = f"{rfc3339(latest)}, which lies in the future (now it is {rfc3339(now)})"
+        if [e.load for e in self.entries] == [BASELINE_LOAD]:
+            # We have loaded nothing ourselves: what is wrong stands where hauser keeps it.
             raise LedgerUnreadable(
-                f"the ledger reaches to {rfc3339(latest)}, which lies in the future"
-                f" (now it is {rfc3339(now)}).",
-                "Check this machine's clock; if it is right, the ledger or the checkpoint was"
-                " edited: restore it from a backup.",
+                f"{place}: the Go hauser's own checkpoint, in .sync.hauser or a warehouse's SyncTable,"
+                f" is {future}.",
+                "Check this machine's clock; if it is right, write there where hauser's last window"
+                " ended (like 2026-11-23T04:00:00Z), and run again.",
             )
+        raise LedgerUnreadable(
+            f"{place}: the ledger reaches to {future}.",
+            "Check this machine's clock; if it is right, the ledger or the checkpoint was edited:"
+            " restore it from a backup.",
+        )
 
 
 def _without(window: Window, loaded: Iterable[Window]) -> Iterator[Window]:

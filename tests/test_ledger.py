@@ -194,6 +194,15 @@ def test_what_has_not_happened_cannot_be_loaded(of: Ledger) -> None:
         of.refuse_future(hours(0, 2).stop - timedelta(microseconds=1))
 
 
+def test_what_hauser_left_is_told_apart_from_a_ledger_of_ours() -> None:
+    taken = Ledger().with_baseline(hours(0, 3).stop)
+    now = hours(0, 1).start
+    with pytest.raises(LedgerUnreadable, match=r"^local ./data: the Go hauser's .* \.sync\.hauser"):
+        taken.refuse_future(now, "local ./data")
+    with pytest.raises(LedgerUnreadable, match=r"^local ./data: the ledger reaches to"):
+        ledger((0, 3)).refuse_future(now, "local ./data")
+
+
 moments = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 
 

@@ -94,7 +94,7 @@ def _destination(settings: Settings) -> Iterator[Check]:
     try:
         yield from destination.checks()
         ledger = destination.ledger()
-        ledger.refuse_future(now())
+        ledger.refuse_future(now(), destination.name)
         count = len(ledger.entries)
         detail = f"{count} loaded {'window' if count == 1 else 'windows'}, readable"
         yield Check("ledger", ok=True, detail=detail)

@@ -18,5 +18,5 @@ def read_ledger(common: Common) -> tuple[Settings, str, Ledger]:
         ledger = destination.ledger()
     finally:
         destination.close()
-    ledger.refuse_future(now())
+    ledger.refuse_future(now(), destination.name)
     return settings, destination.name, ledger

@@ -281,7 +281,7 @@ class _Run:
 
 def _ledger(plant: Plant) -> Ledger:
     ledger = plant.destination.ledger()
-    ledger.refuse_future(plant.clock())
+    ledger.refuse_future(plant.clock(), plant.destination.name)
     return ledger
 
 

@@ -322,6 +322,19 @@ def test_an_empty_mark_of_hauser_without_a_ledger_of_ours(place: Place) -> None:
     assert place.got() == []
 
 
+def test_a_mark_of_hauser_in_the_future_without_a_ledger_of_ours(place: Place) -> None:
+    place.data.mkdir()
+    mark = place.data / ".sync.hauser"
+    mark.write_text(FUTURE)
+    for command in ("sync", "status"):
+        refused(place.run(command, code=10), str(place.data), ".sync.hauser", FUTURE, "clock")
+    assert f"✗ ledger: local {place.data}: the Go hauser's" in place.run("check", code=8).out
+    assert place.got() == []
+    mark.write_text(rfc3339(day(1).start))
+    place.run("sync")
+    assert place.names() == names(1, 2), "the remedy is one"
+
+
 def test_an_empty_mark_of_hauser_beside_our_ledger_is_written_anew(place: Place) -> None:
     """Our ledger knows better than what a crash of hauser left."""
     place.run("sync", "--max-bundles", "2")
