@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from hauserpy.cli.common import Whole, command
+from hauserpy.cli.console import Console
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import now, run_with
 from hauserpy.cli.sync import work_of
@@ -36,6 +37,8 @@ def demo(common: Common, *, events: int) -> None:
     from hauserpy.config import load
     from hauserpy.mockapi import MockApi
 
+    if common.config_path is not None:
+        Console(common).warning("the demo has a configuration of its own; -c has no effect.")
     _make_room()
     today = now().replace(hour=0, minute=0, second=0, microsecond=0)
     start = today - timedelta(days=5)

@@ -6,11 +6,19 @@ import re
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from hauserpy.cli.common import Whole, command
+from hauserpy.cli.console import Console
+from hauserpy.cli.options import Common
 from hauserpy.errors import ConfigError
 from hauserpy.mockapi.faults import FAULT_HELP
+
+if TYPE_CHECKING:
+    from hauserpy.mockapi.api import MockApi
+    from hauserpy.mockapi.server import Request
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -18,8 +26,15 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _EPILOG = "Faults:\n\n" + "\n\n".join(f"\b\n{paragraph}" for paragraph in FAULT_HELP.split("\n\n"))
 
 
-@click.command("mock-api", epilog=_EPILOG)
-@click.option("--port", default=8126, show_default=True, help="Port on 127.0.0.1; 0: any free one.")
+@command("mock-api", epilog=_EPILOG)
+@click.option(
+    "--port",
+    type=Whole(0, 65_535),
+    metavar="N",
+    default=8126,
+    show_default=True,
+    help="Port on 127.0.0.1; 0: any free one.",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -27,8 +42,22 @@ _EPILOG = "Faults:\n\n" + "\n\n".join(f"\b\n{paragraph}" for paragraph in FAULT_
     metavar="FILE",
     help="Serve these events instead of synthetic ones: JSON arrays, gzipped or not.",
 )
-@click.option("--bundles", default=3, show_default=True, help="How many synthetic bundles.")
-@click.option("--events", default=200, show_default=True, help="Records in each of them.")
+@click.option(
+    "--bundles",
+    type=Whole(0, 100_000),
+    metavar="N",
+    default=3,
+    show_default=True,
+    help="How many synthetic bundles.",
+)
+@click.option(
+    "--events",
+    type=Whole(0, 10**9),
+    metavar="N",
+    default=200,
+    show_default=True,
+    help="Records in each of them.",
+)
 @click.option(
     "--bundle-bytes", metavar="SIZE", help="JSON text in each, in place of --events: 2GB."
 )
@@ -39,6 +68,8 @@ _EPILOG = "Faults:\n\n" + "\n\n".join(f"\b\n{paragraph}" for paragraph in FAULT_
     "--fault", "faults", multiple=True, metavar="SPEC", help="What goes wrong; see below."
 )
 def mock_api(
+    common: Common,
+    *,
     port: int,
     data: tuple[Path, ...],
     bundles: int,
@@ -52,18 +83,15 @@ def mock_api(
     """Serve both generations of the export API on this machine, from files or synthetic.
 
     Prints the configuration that points hauserpy at it, then serves until Ctrl-C. Needs no network
-    and no Fullstory account. The API key is no secret: it guards nothing.
+    and no Fullstory account. The API key is no secret: it guards nothing. With -v each request is
+    told on stderr; with -q the configuration comes without comments.
     """
     from hauserpy.config.durations import parse_duration
     from hauserpy.mockapi.api import DEFAULT_KEY, MockApi
 
-    for name, value, most in (
-        ("--bundles", bundles, 100_000),
-        ("--events", events, 10**9),
-        ("--port", port, 65_535),
-    ):
-        if not 0 <= value <= most:
-            raise ConfigError(f"{name} {value} is out of range.", f"Give 0 to {most}.")
+    console = Console(common)
+    if common.config_path is not None:
+        console.warning("mock-api reads no configuration; -c has no effect.")
     try:
         length = parse_duration(window)
     except ValueError as error:
@@ -84,16 +112,31 @@ def mock_api(
             token=token or DEFAULT_KEY,
             port=port,
             faults=faults,
+            heard=lambda request: console.detail(_told(request)),
         ) as api:
-            offered = api.bundles
-            click.echo(f"# {api.url} serves {len(offered)} bundles; Ctrl-C stops it.")
-            click.echo(api.config("bundles"))
-            click.echo("# Or, with generation 2 of the API:")
-            click.echo("".join(f"# {line}\n" for line in api.config("segments").splitlines()))
+            click.echo(_printed(api, bare=common.quiet))
             stop.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _printed(api: MockApi, *, bare: bool) -> str:
+    """The configuration, and unless it is ``bare`` what else there is to say, as comments."""
+    if bare:
+        return api.config("bundles").rstrip("\n")
+    count = len(api.bundles)
+    other = "".join(f"# {line}\n" for line in api.config("segments").splitlines())
+    return (
+        f"# {api.url} serves {count} {'bundle' if count == 1 else 'bundles'}; Ctrl-C stops it.\n"
+        f"{api.config('bundles')}\n# Or, with generation 2 of the API:\n{other}"
+    )
+
+
+def _told(request: Request) -> str:
+    """A request in one line: ``list: GET /api/v1/export/list?start=0 answered with 200``."""
+    answered = f"answered with {request.status}" if request.status else "not answered, by a fault"
+    return f"{request.endpoint or 'nothing'}: {request.method} {request.raw_target} {answered}"
 
 
 def _size(text: str | None) -> int | None:

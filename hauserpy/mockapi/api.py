@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from hauserpy.config.durations import format_duration
 from hauserpy.errors import ConfigError
 from hauserpy.mockapi import synthetic
 from hauserpy.mockapi.answers import Encoding
@@ -20,7 +21,7 @@ from hauserpy.mockapi.generation2 import Generation2, Operation
 from hauserpy.mockapi.router import Router
 from hauserpy.mockapi.server import LoopbackServer, Request
 from hauserpy.mockapi.store import Store, StoredBundle, literal_bundle
-from hauserpy.model import Bundle, Window, rfc3339
+from hauserpy.model import BEGINNING, Bundle, Window, rfc3339
 
 DEFAULT_KEY = "na1.mock"
 """The API key that is asked for when no other is given."""
@@ -39,8 +40,8 @@ class MockApi:
     ``seed``. Bundles are offered ``delay`` after their end, by ``clock``.
 
     Faults are specs or `Fault`; see `hauserpy.mockapi.faults`. ``polls`` is how often an operation
-    of generation 2 answers PENDING. ConfigError when a fault or a file cannot be read, or the port
-    is taken.
+    of generation 2 answers PENDING. ``heard`` is told of each request, from the thread that answers
+    it. ConfigError when a fault or a file cannot be read, or the port is taken.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class MockApi:
         location_ttl: timedelta = timedelta(minutes=5),
         delay: timedelta = timedelta(hours=24),
         clock: Callable[[], datetime] = _utc_now,
+        heard: Callable[[Request], None] | None = None,
     ) -> None:
         if window <= timedelta(0):
             raise ConfigError("a window must be longer than nothing.", "Give 30m to 24h.")
@@ -83,6 +85,11 @@ class MockApi:
                 for span in spool.windows()
             ]
         else:
+            if start_time is None and (synthetic.END - BEGINNING) / window < bundles:
+                raise ConfigError(
+                    f"{bundles} bundles of {format_duration(window)} would begin before 1970.",
+                    "Give fewer, or shorter ones.",
+                )
             first = start_time or synthetic.END - bundles * window
             stored = [
                 _synthetic(Window(first + n * window, first + (n + 1) * window), seed, events,
@@ -103,13 +110,13 @@ class MockApi:
             redirects_last=location_ttl,
         )
         try:
-            self._api = LoopbackServer("api", self._router.api, clock, port)
+            self._api = LoopbackServer("api", self._router.api, clock, port, heard)
         except OSError as error:
             self._close_spool()
             raise ConfigError(
                 f"port {port} cannot be listened on: {error.strerror}.", "Choose another --port."
             ) from error
-        self._storage = LoopbackServer("storage", self._router.storage, clock)
+        self._storage = LoopbackServer("storage", self._router.storage, clock, heard=heard)
         self._two.storage_url = self.storage_url
         self._running = False
 
@@ -192,7 +199,7 @@ class MockApi:
 
     def config(self, api: Literal["bundles", "segments"] = "bundles") -> str:
         """Lines of TOML that point hauserpy at this mock."""
-        lines = [f'FsApiToken = "{self.token}"', f'ExportApi = "{api}"']
+        lines = [f"FsApiToken = {json.dumps(self.token)}", f'ExportApi = "{api}"']
         url = self.url if api == "bundles" else self.segments_url
         lines.append(f'ApiURL = "{url}"')
         if api == "segments" and self.bundles:

@@ -84,11 +84,14 @@ class LoopbackServer(ThreadingHTTPServer):
         application: Callable[[Request], Response],
         clock: Callable[[], datetime],
         port: int = 0,
+        heard: Callable[[Request], None] | None = None,
     ) -> None:
+        """``heard`` is told of each request, from its thread, when it is known what is answered."""
         super().__init__(("127.0.0.1", port), _Handler)
         self.name: Literal["api", "storage"] = name
         self.application = application
         self.clock = clock
+        self.heard = heard
         self.stopping = threading.Event()
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -192,10 +195,12 @@ class _Handler(BaseHTTPRequestHandler):
             body=self.rfile.read(int(size)),
         )
         response = self.server.application(request)
+        request.status = response.status if response.silent is None else 0
+        if self.server.heard is not None:
+            self.server.heard(request)
         if response.silent is not None:
             self._end(response.silent)
             return
-        request.status = response.status
         self._answer(response)
 
     def __getattr__(self, name: str) -> Any:

@@ -12,25 +12,22 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
-from click.testing import CliRunner
 
-from hauserpy.cli.mock_api import mock_api
-from hauserpy.errors import ConfigError
+from hauserpy.cli.group import run
 from hauserpy.mockapi.faults import KINDS
-
-START = "from hauserpy.cli.mock_api import mock_api; mock_api(prog_name='mock-api')"
 
 
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str], str]]:
     """The process, its configuration as TOML, and the whole of what it printed."""
     process = subprocess.Popen(
-        [sys.executable, "-c", START, "--port", "0", *arguments],
+        [sys.executable, "-m", "hauserpy", "mock-api", "--port", "0", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         lines = []
-        while "StartTime" not in (line := process.stdout.readline()) and line:
+        last = "ApiURL" if "-q" in arguments else "StartTime"
+        while last not in (line := process.stdout.readline()) and line:
             lines.append(line)
         printed = "".join(lines) + line
         yield process, tomllib.loads(printed), printed
@@ -87,16 +84,46 @@ def test_it_serves_files(tmp_path):
     (["--window", "1 day"], "--window"), (["--window", "-1h"], "window"),
     (["--bundles", "-1"], "--bundles"), (["--events", "-1"], "--events"),
     (["--data", "no-such-file"], "no-such-file"), (["--bundle-bytes", "much"], "--bundle-bytes"),
-    (["--port", "70000"], "--port"),
+    (["--port", "70000"], "--port"), (["--window", "999999h"], "1970"),
+    (["--bundles", "100000", "--window", "2500000h"], "1970"),
 ])  # fmt: skip
-def test_a_bad_option_is_an_error_of_configuration(arguments, said):
-    result = CliRunner().invoke(mock_api, ["--port", "0", *arguments])
-    assert isinstance(result.exception, ConfigError)
-    assert said in str(result.exception)
+def test_a_bad_option_is_an_error_of_configuration(arguments, said, capsys):
+    assert run(["mock-api", "--port", "0", *arguments]) == 2
+    told = capsys.readouterr()
+    assert said in told.err
+    assert told.out == ""
 
 
-def test_the_help_explains_every_fault():
-    result = CliRunner().invoke(mock_api, ["--help"])
-    assert result.exit_code == 0
-    assert all(f"\n  {name} " in result.output for name in KINDS)
-    assert "[ENDPOINT[N]:]KIND" in result.output
+def test_verbose_tells_each_request():
+    with running("-v", "--fault", "list:503") as (process, config, _):
+        for path in ("/export/list?start=0", "/export/list?start=0", "/elsewhere"):
+            status(config, path)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    assert err.splitlines() == [
+        "hauserpy: list: GET /api/v1/export/list?start=0 answered with 503",
+        "hauserpy: list: GET /api/v1/export/list?start=0 answered with 200",
+        "hauserpy: nothing: GET /api/v1/elsewhere answered with 404",
+    ]
+
+
+def test_quiet_leaves_the_configuration_alone():
+    with running("-q") as (_, config, printed):
+        assert printed.splitlines() == [
+            f'FsApiToken = "{config["FsApiToken"]}"', 'ExportApi = "bundles"',
+            f'ApiURL = "{config["ApiURL"]}"',
+        ]  # fmt: skip
+
+
+def test_a_configuration_file_has_no_effect_and_that_is_said():
+    with running("-c", "no-such-file") as (process, _, _):
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert "-c has no effect" in err
+
+
+def test_the_help_explains_every_fault(capsys):
+    assert run(["mock-api", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {name} " in out for name in KINDS)
+    assert "[ENDPOINT[N]:]KIND" in out
