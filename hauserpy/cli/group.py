@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ import click
 
 from hauserpy import __version__
 from hauserpy.cli.common import Told
-from hauserpy.cli.options import OPTIONS, remember
+from hauserpy.cli.options import OPTIONS, Common, remember
 from hauserpy.errors import HauserpyError
 
 _COMMANDS = {
@@ -99,8 +100,7 @@ def run(arguments: list[str]) -> int:
     except click.Abort:
         return 130
     except click.ClickException as error:
-        error.show()
-        return 2
+        return _refuse(error, arguments)
     except Told as error:
         return error.code
     except HauserpyError as error:
@@ -119,3 +119,23 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc(file=sys.stderr)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _refuse(error: click.ClickException, arguments: list[str]) -> int:
+    """Tell a command line that cannot be understood; as it asks for JSON, as far as that is clear."""
+    from hauserpy.cli.answer import answer
+    from hauserpy.cli.console import Console
+    from hauserpy.errors import ConfigError
+
+    context = getattr(error, "ctx", None)
+    path = "hauserpy" if context is None else context.command_path
+    told = ConfigError(error.format_message(), f"See `{path} --help`.")
+    # Options may not have been read when it came to this.
+    formats = [b for a, b in itertools.pairwise([*arguments, ""]) if a == "--log-format"]
+    if "json" in formats or "--log-format=json" in arguments:
+        Console(Common(log_format="json")).failed(told)
+    else:
+        error.show()
+    if "--json" in arguments:
+        click.echo(answer(path.partition(" ")[2], {}, told))
+    return told.exit_code

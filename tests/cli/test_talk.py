@@ -190,6 +190,38 @@ def test_a_variable_that_is_no_key_is_warned_about(
     assert "HAUSERPY_SAVEDIRR is no key, and has no effect" in site.ok("sync").err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command", "reason"),
+    [
+        (["sync", "--json", "--nope"], "sync", "--nope"),
+        (["backfill", "--json"], "backfill", "--since"),
+        (["bundles", "--since", "2026-02-30", "--json"], "bundles", "there is no such time"),
+        (["sync", "--watch", "--json"], "sync", "--watch"),
+        (["skip", "--since", "2026-05-02", "--until", "2026-05-01", "--reason", "x", "--json"],
+         "skip", "must be later"),
+        (["config", "show", "extra", "--json"], "config show", "extra"),
+        (["snyc", "--json"], "", "Did you mean sync?"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("log", [[], ["--log-format", "json"], ["--log-format=json"]])
+def test_a_wrong_command_line_is_told_in_json_too(
+    site: Site, arguments: list[str], command: str, reason: str, log: list[str]
+) -> None:
+    outcome = site.run(*arguments, *log)
+    assert outcome.code == 2
+    told = outcome.json
+    assert list(told) == ["command", "ok", "exit_code", "error"]
+    assert (told["command"], told["ok"], told["exit_code"]) == (command, False, 2)
+    assert told["error"]["kind"] == "ConfigError"
+    assert reason in told["error"]["reason"]
+    assert told["error"]["instruction"] == f"See `{f'hauserpy {command}'.strip()} --help`."
+    if log:
+        (line,) = lines(outcome)
+        assert (line["level"], line["code"]) == ("error", 2)
+    else:
+        assert "Error: " in outcome.err
+
+
 def test_json_begins_alike_for_every_command(site: Site, serve: Serve) -> None:
     site.use(serve(bodies=TWO_DAYS), 1)
     span = ["--since", "2026-05-01", "--until", "2026-05-02"]
