@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 
 
 class Slots:
@@ -54,6 +52,8 @@ class Slots:
 def _nameless() -> int:
     if hasattr(os, "memfd_create"):
         return os.memfd_create("hauserpy")
-    fd, path = tempfile.mkstemp(prefix="hauserpy-")
-    Path(path).unlink()
-    return fd
+    # Imported here since few need it: a worker's start is short without.
+    from tempfile import TemporaryFile
+
+    with TemporaryFile(prefix="hauserpy-") as file:
+        return os.dup(file.fileno())

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import selectors
 import socket
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
 from typing import NoReturn
 
 from hauserpy.decode.records import Unproved
 from hauserpy.decode.split import BATCH_BYTES, Stretch
 from hauserpy.errors import CorruptBundle, HauserpyError, WorkerDied
 from hauserpy.pipeline.convert import Converted, Converter, Job
+from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.memory import Slots
 from hauserpy.pipeline.worker import Answer, Task
 
@@ -45,7 +46,7 @@ class _Ticket:
 @dataclass(slots=True)
 class _Worker:
     process: subprocess.Popen[bytes]
-    line: Connection
+    line: Line
     tickets: dict[int, _Ticket] = field(default_factory=dict)
     """What it was given, by slot."""
     job: Job | None = None
@@ -66,6 +67,7 @@ class Pool:
         self._workers: list[_Worker] = []
         self._slots: Slots | None = None
         self._free: list[int] = []
+        self._ready: selectors.BaseSelector | None = None
 
     def convert(
         self, job: Job, batches: Iterator[Stretch]
@@ -203,12 +205,11 @@ class Pool:
 
     def _collect(self) -> None:
         """Take what the workers have ready; waits for one at least."""
-        lines = {w.line: w for w in self._workers}
-        for line in wait(list(lines)):
-            assert isinstance(line, Connection)
-            worker = lines[line]
+        assert self._ready is not None
+        for key, _ in self._ready.select():
+            worker: _Worker = key.data
             try:
-                answer: Answer = line.recv()
+                answer: Answer = worker.line.recv()
             except (EOFError, OSError):
                 self._died(worker)
             ticket = worker.tickets.pop(answer.slot)
@@ -238,6 +239,7 @@ class Pool:
         count = self._count * _SLOTS_A_WORKER
         self._slots = slots = Slots.create(count, _SLOT_BYTES)
         self._free = list(range(count))
+        self._ready = selectors.DefaultSelector()
         for _ in range(self._count):
             ours, theirs = socket.socketpair()
             with theirs:
@@ -248,10 +250,15 @@ class Pool:
                     stdin=subprocess.DEVNULL,
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
                 )
-            self._workers.append(_Worker(process, Connection(ours.detach())))
+            worker = _Worker(process, Line(ours.detach()))
+            self._workers.append(worker)
+            self._ready.register(worker.line, selectors.EVENT_READ, worker)
 
     def close(self) -> None:
         """End the workers; may be called twice, and the pool used again."""
+        if self._ready is not None:
+            self._ready.close()
+            self._ready = None
         for worker in self._workers:
             worker.line.close()
         for worker in self._workers:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 16
 
 
 class Restarted(Exception):

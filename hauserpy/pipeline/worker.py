@@ -9,19 +9,19 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+from dataclasses import replace
+from typing import NamedTuple
 
 from hauserpy.decode.records import Unproved
 from hauserpy.decode.split import Batch
 from hauserpy.errors import HauserpyError
 from hauserpy.pipeline.convert import Converted, Converter, Job
+from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.memory import Slots
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """``text`` is None where the slot holds it."""
+class Task(NamedTuple):
+    """``text`` is None where the slot holds it. (Tuples are cheaper to send than dataclasses.)"""
 
     slot: int
     length: int
@@ -31,8 +31,7 @@ class Task:
     separator: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """``result.data`` is empty where the slot holds it, ``length`` bytes long."""
 
     slot: int
@@ -40,7 +39,7 @@ class Answer:
     result: Converted | Unproved | HauserpyError
 
 
-def main(line: Connection, slots: Slots) -> None:
+def main(line: Line, slots: Slots) -> None:
     # Ctrl-C reaches every process of the terminal; the parent decides what becomes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -84,4 +83,4 @@ def _answer(converter: Converter, task: Task, slots: Slots) -> Answer:
 def run() -> None:
     """The process's entry: ``LINE MEMORY SLOTS SIZE`` are its arguments."""
     line, memory, count, size = map(int, sys.argv[1:])
-    main(Connection(line), Slots(memory, count, size))
+    main(Line(line), Slots(memory, count, size))
