@@ -117,6 +117,12 @@ def run(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         traceback.print_exc(file=sys.stderr)
+        if "--json" in arguments:
+            from hauserpy.cli.answer import answer
+
+            name = next((word for word in arguments if word in _COMMANDS), "")
+            bug = HauserpyError(f"unexpected {type(error).__name__}: {error}.", "Please report it.")
+            print(answer(name, {}, bug))
         return 1
     return code if isinstance(code, int) else 0
 

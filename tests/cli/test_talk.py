@@ -222,6 +222,17 @@ def test_a_wrong_command_line_is_told_in_json_too(
         assert "Error: " in outcome.err
 
 
+def test_a_bug_is_told_in_json_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.configure('FsApiToken = "x"\n')
+    monkeypatch.setattr("hauserpy.cli.status.read_ledger", lambda _: 1 // 0)
+    outcome = site.run("status", "--json")
+    assert outcome.code == 1
+    assert "Traceback" in outcome.err
+    told = outcome.json
+    assert (told["command"], told["ok"], told["exit_code"]) == ("status", False, 1)
+    assert told["error"]["reason"].startswith("unexpected ZeroDivisionError: ")
+
+
 def test_json_begins_alike_for_every_command(site: Site, serve: Serve) -> None:
     site.use(serve(bodies=TWO_DAYS), 1)
     span = ["--since", "2026-05-01", "--until", "2026-05-02"]
