@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -83,14 +83,15 @@ def pieces(batch: Batch, *, most_bytes: int) -> list[tuple[bytes, dict[str, Any]
     return [(text.encode(), value) for text, value in _texts_and_values(batch, most_bytes)]
 
 
-def check_depth(records: Records, batch: Batch, *, most_bytes: int) -> None:
-    """Raise CorruptBundle when a record is nested too deeply.
+def check_depth(values: Sequence[dict[str, Any]], batch: Batch, *, most_bytes: int) -> None:
+    """Raise CorruptBundle when one of the batch's records, or parts of records, is nested too
+    deeply.
 
     Only needed where the values are not written again: orjson writes 254 levels at most, so that
     the depth shows there by itself.
     """
     try:
-        orjson.dumps(records.values)
+        orjson.dumps(values)
     except orjson.JSONEncodeError:
         _parse_exactly(batch, most_bytes)
 
@@ -103,6 +104,13 @@ def too_deep(value: Any, level: int = 1) -> bool:
         return True
     inner = value.values() if isinstance(value, dict) else value
     return any(too_deep(v, level + 1) for v in inner)
+
+
+def needs_exactness(text: bytes) -> bool:
+    """Whether ``text`` may hold what orjson does not keep, or what needs cleaning: an integer wider
+    than 64 bits, or a NUL. (It refuses the rest by itself.)"""
+    # From behind, since few bytes are a backslash and many are the escape's last digit.
+    return _has_wide_integer(text) or text.rfind(_NUL) >= 0
 
 
 def _has_wide_integer(text: bytes) -> bool:

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
+from hauserpy.decode.cut import Cut, learned
 from hauserpy.decode.records import Records, check_depth, parse, pieces
+from hauserpy.decode.scenes import Scenes, cut_apart
 from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle
 from hauserpy.fields import EVENT_START
 from hauserpy.model import ChangeKind, Changes, Clip, Compression, Layout, StageFormat, Window
 from hauserpy.staging import encoder_for
 from hauserpy.staging.gzip import Deflated, deflate
-from hauserpy.transform import Rows, TooDeep, Transformer
+from hauserpy.transform import Rows, TooDeep, Transformer, fields_of
 
 _SEPARATOR = b",\n"
 
 
 _MOST_AT_ONCE = 4096
+_PATIENCE = 4
+"""So many batches in a row that are not worth a cut, and no more is tried."""
+_MUCH_CARE = 1 / 8
+"""The part of a batch's records that need care, from which on a cut costs more than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +72,26 @@ class Converter:
         else:
             self._encoder = encoder_for(layout)
         self._transformer = Transformer(layout, job.window, job.clip)
+        self._fields = frozenset(fields_of(job.layout.columns))
+        self._cut: Cut | None = None
+        self._patience = _PATIENCE if job.clip is None else 0
         self._deflates = (
             layout.compression is Compression.GZIP and layout.format is not StageFormat.PARQUET
         )
 
     def convert(self, batch: Batch) -> Converted:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
-        most = self._job.most_record_bytes
-        records = parse(batch, most_bytes=most)
+        records = self._parsed(batch)
         try:
             if self._raw:
-                check_depth(records, batch, most_bytes=most)
+                check_depth(_values(records), batch, most_bytes=self._job.most_record_bytes)
                 rows, text, separator = self._copied(batch, records)
             else:
                 rows, text = self._encoded(records)
                 separator = b""
         except TooDeep:
             # Parsing record by record finds the place.
-            check_depth(records, batch, most_bytes=most)
+            check_depth(_values(records), batch, most_bytes=self._job.most_record_bytes)
             raise CorruptBundle("a record is nested too deeply", offset=batch.offset) from None
         piece = deflate(text) if self._deflates else Deflated(text, len(text), 0)
         return Converted(
@@ -97,16 +106,34 @@ class Converter:
             last_event=rows.last_event,
         )
 
-    def _encoded(self, records: Records) -> tuple[Rows, bytes]:
+    def _parsed(self, batch: Batch) -> Records | Scenes:
+        """The batch's records cut in two where that will do, else whole."""
+        most = self._job.most_record_bytes
+        if self._cut is not None and self._patience:
+            scenes = cut_apart(batch, self._cut, most_bytes=most)
+            if scenes is not None and len(scenes.which) <= _MOST_AT_ONCE:
+                return scenes
+            self._patience -= 1
+        records = parse(batch, most_bytes=most)
+        if self._cut is None and self._patience and records.plain:
+            self._cut = learned(batch, records.values, self._fields)
+            self._patience -= self._cut is None
+        return records
+
+    def _encoded(self, records: Records | Scenes) -> tuple[Rows, bytes]:
         """The rows' counts, and their bytes."""
         made, texts = [], []
         for few in _few_at_a_time(records):
             rows = self._transformer.rows(few)
             texts.append(self._encoder.encode(rows))
-            made.append(replace(rows, columns=[]))
+            made.append(replace(rows, blocks=()))
+        if isinstance(records, Scenes):
+            self._patience = (
+                self._patience - 1 if made[0].cared > made[0].count * _MUCH_CARE else _PATIENCE
+            )
         return _summed(made), b"".join(texts)
 
-    def _copied(self, batch: Batch, records: Records) -> tuple[Rows, bytes, bytes]:
+    def _copied(self, batch: Batch, records: Records | Scenes) -> tuple[Rows, bytes, bytes]:
         """The rows' counts, and the text that holds them with what separates it from more."""
         if self._job.clip is None:
             rows = _summed(self._transformer.rows(few) for few in _few_at_a_time(records))
@@ -121,13 +148,22 @@ class Converter:
                 spans.append(one)
         firsts = [s.first_event for s in spans if s.first_event is not None]
         lasts = [s.last_event for s in spans if s.last_event is not None]
-        rows = Rows([], len(kept), changes, min(firsts, default=None), max(lasts, default=None))
+        rows = Rows((), len(kept), changes, min(firsts, default=None), max(lasts, default=None))
         return rows, _SEPARATOR.join(kept), _SEPARATOR
 
 
-def _few_at_a_time(records: Records) -> Iterator[Records]:
+def _values(records: Records | Scenes) -> list[dict[str, Any]]:
+    if isinstance(records, Scenes):
+        return [*records.events, *records.scenes, *records.uncut.values()]
+    return records.values
+
+
+def _few_at_a_time(records: Records | Scenes) -> Iterator[Records | Scenes]:
     """A batch of tiny records holds hundreds of thousands, and each costs some kilobytes while its
     columns are made."""
+    if isinstance(records, Scenes):
+        yield records
+        return
     values = records.values
     for start in range(0, len(values), _MOST_AT_ONCE):
         yield Records(values[start : start + _MOST_AT_ONCE], records.plain)
@@ -139,7 +175,7 @@ def _summed(several: Iterable[Rows]) -> Rows:
     firsts = [rows.first_event for rows in made if rows.first_event is not None]
     lasts = [rows.last_event for rows in made if rows.last_event is not None]
     return Rows(
-        columns=[],
+        blocks=(),
         count=sum(rows.count for rows in made),
         changes=Changes.total(rows.changes for rows in made),
         first_event=min(firsts, default=None),

@@ -7,14 +7,22 @@ from typing import Any
 import orjson
 
 from hauserpy.model import CustomVarsKind, FieldType, Layout
+from hauserpy.staging.runs import objects, runs, spread
 from hauserpy.transform import Rows
+
+_FIRST, _BETWEEN, _LAST = b"[\n  ", b",\n  ", b"\n]"
+"""What orjson puts around the elements of an array that it writes in lines."""
 
 
 class JsonLinesEncoder:
-    """See `hauserpy.staging.base.Encoder`."""
+    """See `hauserpy.staging.base.Encoder`.
+
+    Each value becomes a member with a comma behind it, by sweeps over its column; an object without
+    its braces is these one after the other, but for the last comma.
+    """
 
     def __init__(self, layout: Layout) -> None:
-        self._columns = layout.columns
+        self._layout = layout
         self._objects = layout.custom_vars is CustomVarsKind.OBJECT
         self._int64_as_text = layout.int64_as_text
 
@@ -23,32 +31,46 @@ class JsonLinesEncoder:
         return b""
 
     def encode(self, rows: Rows) -> bytes:
-        names, columns = [], []
-        for column, values in zip(self._columns, rows.columns, strict=True):
-            # A column without values would cost a look in every row. `any` ends with the first
-            # value that is not zero or empty.
-            if any(values) or values.count(None) < len(values):
-                names.append(column.name)
-                columns.append(self._written(column.type, values))
-        dumps = orjson.dumps
-        lines = [
-            dumps(
-                {name: value for name, value in zip(names, row, strict=True) if value is not None}
-            )
-            for row in zip(*columns, strict=True)
-        ]
-        if lines:
-            lines.append(b"")
-        return b"\n".join(lines)
+        if not rows.count:
+            return b""
+        members: list[list[bytes]] = []
+        for run in runs(self._layout, rows.blocks):
+            if run.block is None:
+                custom = objects(rows.blocks, run.places, None if self._objects else _escaped)
+                form = b"%b:%%b," if self._objects else b'%b:"%%b",'
+                named = form % self._name(run.numbers[0]).replace(b"%", b"%%")
+                members.append([named % one for one in custom])
+                continue
+            block = rows.blocks[run.block]
+            parts = [
+                self._members(number, block.columns[place])
+                for number, place in zip(run.numbers, run.places, strict=True)
+                # `any` ends with the first value that is not zero or empty.
+                if any(block.columns[place])
+                or block.columns[place].count(None) < len(block.columns[place])
+            ]
+            if block.which is not None and parts:
+                parts = [spread(list(map(b"".join, zip(*parts, strict=True))), block.which)]
+            members += parts
+        lines = [line[:-1] for line in map(b"".join, zip(*members, strict=True))]
+        return b"{%b}\n" % b"}\n{".join(lines)
 
-    def _written(self, type: FieldType, values: list[Any]) -> list[Any]:
-        if type is FieldType.CUSTOM_VARS:
-            return list(map(orjson.Fragment, values)) if self._objects else _decoded(values)
-        if type is FieldType.INT64 and self._int64_as_text:
-            return [None if value is None else str(value) for value in values]
-        return values
+    def _members(self, number: int, values: list[Any]) -> list[bytes]:
+        """Nothing where the value is NULL."""
+        if self._layout.columns[number].type is FieldType.INT64 and self._int64_as_text:
+            values = [None if value is None else str(value) for value in values]
+        name = self._name(number)
+        # orjson writes each element in a line of its own, and no value holds a line break.
+        lines = orjson.dumps(values, option=orjson.OPT_INDENT_2)
+        elements = lines.removeprefix(_FIRST).removesuffix(_LAST)
+        text = b"%b:%b," % (name, elements.replace(_BETWEEN, b",\n%b:" % name))
+        # Inside a string, quotes have a backslash before them.
+        return text.replace(b"%b:null," % name, b"").split(b"\n")
+
+    def _name(self, number: int) -> bytes:
+        return orjson.dumps(self._layout.columns[number].name)
 
 
-def _decoded(values: list[bytes]) -> list[str]:
-    # JSON text holds no line break of its own.
-    return b"\n".join(values).decode().split("\n")
+def _escaped(text: bytes) -> bytes:
+    """JSON text as it stands inside a JSON string. It holds no control characters."""
+    return text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')

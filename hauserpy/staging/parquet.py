@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from hauserpy.errors import ConfigError
 from hauserpy.model import Compression, FieldType, Layout, TimeStyle
+from hauserpy.staging.runs import objects, runs
 from hauserpy.transform import Rows
 
 _ROW_GROUP_BYTES = 16 << 20
@@ -47,6 +48,7 @@ class ArrowEncoder:
     """See `hauserpy.staging.base.Encoder`; the bytes are one Arrow IPC stream a batch."""
 
     def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._schema = _schema(layout)
         self._times = {
             n
@@ -61,14 +63,27 @@ class ArrowEncoder:
 
     def encode(self, rows: Rows) -> bytes:
         pa = _arrow()
-        arrays = [
-            self._instants(column) if n in self._times else pa.array(column, type=field.type)
-            for n, (column, field) in enumerate(zip(rows.columns, self._schema, strict=True))
-        ]
+        arrays = [None] * len(self._schema)
+        for run in runs(self._layout, rows.blocks):
+            if run.block is None:
+                (number,) = run.numbers
+                custom = objects(rows.blocks, run.places)
+                arrays[number] = pa.array(custom, type=self._schema.field(number).type)
+                continue
+            block = rows.blocks[run.block]
+            which = None if block.which is None else pa.array(block.which, type=pa.int32())
+            for number, place in zip(run.numbers, run.places, strict=True):
+                array = self._array(number, block.columns[place])
+                arrays[number] = array if which is None else array.take(which)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, self._schema) as stream:
             stream.write_batch(pa.record_batch(arrays, schema=self._schema))
         return bytes(sink.getvalue())
+
+    def _array(self, number: int, values: list[Any]) -> Any:
+        if number in self._times:
+            return self._instants(values)
+        return _arrow().array(values, type=self._schema.field(number).type)
 
     def _instants(self, written: list[str | None]) -> Any:
         """Arrow reads whole columns of what `hauserpy.transform.times.write` wrote."""

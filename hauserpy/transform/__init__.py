@@ -2,9 +2,11 @@
 
 `values` says what fits a column, `times` reads instants, `careful` turns any record into a row and
 counts what it alters, `columns` does the same for the records that need no care, whole columns at
-once.
+once; `weaver` does so for events and their scenes apart, and `blocks` holds what comes out.
 """
 
+from hauserpy.transform.blocks import Block
+from hauserpy.transform.columns import fields_of
 from hauserpy.transform.rows import Rows, TooDeep, Transformer
 
-__all__ = ["Rows", "TooDeep", "Transformer"]
+__all__ = ["Block", "Rows", "TooDeep", "Transformer", "fields_of"]

@@ -1,7 +1,7 @@
 """A batch of records to columns at once: what the careful way does record by record, done by C code
 over whole columns, for every record that needs no care.
 
-Each record is laid over a record of all fields with nothing in them. So its known fields come first
+Each record is laid over a record of the fields with nothing in them. So its known fields come first
 and in the layout's order, whatever its shape, and what comes behind them is its CustomVars. A
 record with a value that a sweep over its column cannot vouch for is reported by its number, and
 goes the careful way.
@@ -10,6 +10,7 @@ goes the careful way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
@@ -38,40 +39,50 @@ _PLAIN_TYPES = {
 """The types whose values need no conversion."""
 
 
-class Columnar:
-    """Turns records without NULs, surrogates and wide integers into columns."""
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """``columns`` are those asked for, in their order; ``care`` the numbers of the records that need
+    care, whose values there have no meaning. ``custom`` are the keys of all custom variables, and
+    ``strangers`` fields of the layout that were found and not asked for."""
 
-    def __init__(self, layout: Layout, window_start: str) -> None:
+    columns: list[list[Any]]
+    care: set[int]
+    custom: set[str]
+    strangers: set[str]
+
+
+class Columnar:
+    """Turns records without NULs, surrogates and wide integers into the layout's columns, or into
+    those with certain ``numbers``: then the records are parts of records."""
+
+    def __init__(
+        self, layout: Layout, window_start: str, numbers: Sequence[int] | None = None
+    ) -> None:
         self._layout = layout
+        self._columns = [
+            layout.columns[n] for n in (range(len(layout.columns)) if numbers is None else numbers)
+        ]
         self._window_start = window_start
         self._times = Times(layout.time_style)
         self._event_starts = Instants(layout.time_style)
-        self._nothing: dict[str, Any] = {
-            c.field: None
-            for c in layout.columns
-            if c.type not in (FieldType.CUSTOM_VARS, FieldType.WINDOW_START)
-        }
+        self._nothing = _with_keys_of_the_parser(dict.fromkeys(fields_of(self._columns)))
         if PAGE_USER_AGENT in self._nothing:
             self._nothing[PAGE_USER_AGENT] = self._nothing[PAGE_AGENT] = _ABSENT
-        self._nothing = _with_keys_of_the_parser(self._nothing)
-        self._fields = {name.lower() for name in self._nothing}
+        self._fields = frozenset(fields_of(layout.columns))
+        self._in_lower_case = {name.lower() for name in self._fields}
         self._custom_keys: set[str] = set()
         """Keys that are known to be no field in any case."""
         custom = [c.max_bytes for c in layout.columns if c.type is FieldType.CUSTOM_VARS]
         bounds = [b for b in (*custom, layout.custom_value_bytes) if b is not None]
         self._most_custom = min(bounds, default=None)
-        # Raw bundles are copied: only their times are read.
-        self._only_event_start = [c.field for c in layout.columns] == [EVENT_START]
+        self._picks = not custom and self._fields <= {EVENT_START}
+        """Raw bundles are copied: only their times are read."""
         self._typed = layout.custom_vars is CustomVarsKind.TYPED
 
-    def columns(self, records: list[dict[str, Any]]) -> tuple[list[list[Any]], set[int]]:
-        """(columns in the layout's order, numbers of the records that need care).
-
-        Of a record that needs care, the columns hold values of no meaning.
-        """
+    def columns(self, records: list[dict[str, Any]]) -> Swept:
         care: set[int] = set()
-        if self._only_event_start:
-            return [self._picked(self._layout.columns[0], records, care)], care
+        if self._picks:
+            return self._picked(records, care)
         nothing = self._nothing
         width = len(nothing)
         whole = [{**nothing, **record} for record in records]
@@ -82,9 +93,10 @@ class Columnar:
         if PAGE_AGENT in fields:
             fields[PAGE_USER_AGENT] = self._one_agent(fields, care)
         custom = [dict(islice(one.items(), width, None)) for one in whole]
-        self._look_at_keys(custom, care)
+        keys = set(chain.from_iterable(custom))
+        strangers = self._look_at_keys(keys, custom, care)
         made: list[list[Any]] = []
-        for column in self._layout.columns:
+        for column in self._columns:
             match column.type:
                 case FieldType.WINDOW_START:
                     made.append([self._window_start] * len(records))
@@ -92,12 +104,17 @@ class Columnar:
                     made.append(self._folded(custom, care))
                 case _:
                     made.append(self._fitted(column, fields[column.field], care))
-        return made, care
+        return Swept(made, care, keys, strangers)
 
-    def _picked(self, column: Column, records: list[dict[str, Any]], care: set[int]) -> list[Any]:
-        """The one column that is asked for, without a look at the other values."""
-        self._look_at_keys(records, care)
-        return self._fitted(column, [record.get(column.field) for record in records], care)
+    def _picked(self, records: list[dict[str, Any]], care: set[int]) -> Swept:
+        """The columns asked for, without a look at any other value."""
+        keys = set(chain.from_iterable(records))
+        strangers = self._look_at_keys(keys, records, care)
+        made = [
+            self._fitted(column, [record.get(column.field) for record in records], care)
+            for column in self._columns
+        ]
+        return Swept(made, care, keys - self._fields, strangers)
 
     def _one_agent(self, fields: dict[str, Sequence[Any]], care: set[int]) -> list[Any]:
         """The alias: a record has one of the two or neither; one with both needs care."""
@@ -171,18 +188,23 @@ class Columnar:
             care.update(n for n, v in enumerate(values) if v and len(v) > most // 4)
         return values
 
-    def _look_at_keys(self, records: list[dict[str, Any]], care: set[int]) -> None:
-        """What is left must be custom variables, and not fields in another case."""
-        keys = set(chain.from_iterable(records))
+    def _look_at_keys(
+        self, keys: set[str], records: Sequence[dict[str, Any]], care: set[int]
+    ) -> set[str]:
+        """What is left must be custom variables, and not fields in another case; nor fields that
+        were not asked for, which are returned."""
         fresh = keys - self._custom_keys
         if not fresh:
-            return
-        odd = {key for key in fresh if key.lower() in self._fields and key not in self._nothing}
+            return set()
+        odd = {
+            key for key in fresh if key.lower() in self._in_lower_case and key not in self._nothing
+        }
         if len(self._custom_keys) > _MOST_KEYS:
             self._custom_keys.clear()
         self._custom_keys |= fresh - odd
         if odd:
             care.update(n for n, record in enumerate(records) if not odd.isdisjoint(record))
+        return odd & self._fields
 
     def _folded(self, custom: list[dict[str, Any]], care: set[int]) -> list[bytes]:
         try:
@@ -195,6 +217,13 @@ class Columnar:
         if self._typed and _RUN in b" ".join(texts).translate(_DIGITS):
             care.update(n for n, text in enumerate(texts) if _RUN in text.translate(_DIGITS))
         return texts
+
+
+def fields_of(columns: Iterable[Column]) -> list[str]:
+    """The keys that fill the columns, as the catalogue spells them."""
+    unfilled = (FieldType.CUSTOM_VARS, FieldType.WINDOW_START)
+    fields = [c.field for c in columns if c.type not in unfilled]
+    return [*fields, PAGE_AGENT] if PAGE_USER_AGENT in fields else fields
 
 
 def _with_keys_of_the_parser(record: dict[str, Any]) -> dict[str, Any]:

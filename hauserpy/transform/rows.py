@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from hauserpy.decode.records import Records
+from hauserpy.decode.scenes import Scenes
 from hauserpy.fields import EVENT_START
 from hauserpy.model import ChangeKind, Changes, Clip, Layout, Window
 from hauserpy.transform import times
+from hauserpy.transform.blocks import Block, put
 from hauserpy.transform.careful import Careful
 from hauserpy.transform.columns import Columnar
 from hauserpy.transform.values import TooDeep
+from hauserpy.transform.weaver import Weaver
 
-__all__ = ["Rows", "TooDeep", "Transformer"]
+__all__ = ["Block", "Rows", "TooDeep", "Transformer"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """``count`` rows in the order of their records, as columns in the layout's order.
+    """``count`` rows in the order of their records, in blocks of columns.
 
     A value is None, int, float or str: times are written in the layout's style already. CustomVars
-    is the bytes of its JSON text, never None.
+    stands in every block, as the bytes of its JSON text, never None; that of a row has the members
+    of its first block, then those of the next. ``cared`` rows could not be swept.
     """
 
-    columns: list[list[Any]]
+    blocks: Sequence[Block]
     count: int
     changes: Changes
     first_event: datetime | None
     last_event: datetime | None
+    cared: int = 0
 
 
 class Transformer:
@@ -37,39 +43,52 @@ class Transformer:
 
     def __init__(self, layout: Layout, window: Window, clip: Clip | None = None) -> None:
         start = times.write(window.start, layout.time_style)
-        self._width = len(layout.columns)
+        self._layout = layout
+        self._start = start
         self._careful = Careful(layout, start)
         self._columnar = Columnar(layout, start)
+        self._weaver: Weaver | None = None
         self._clip = clip
         self._event_start = next(
             (n for n, c in enumerate(layout.columns) if c.field == EVENT_START), None
         )
 
-    def rows(self, records: Records) -> Rows:
-        """Raises TooDeep when a value is nested deeper than a record may be."""
+    def rows(self, records: Records | Scenes) -> Rows:
+        """Raises TooDeep when a value is nested deeper than a record may be. Scenes are only for a
+        transformer without a clip."""
         changes = Changes()
-        if self._clip is not None:
-            columns = self._turned(self._clipped(records, self._clip, changes))
+        care: set[int] = set()
+        if isinstance(records, Scenes):
+            blocks, care = self._woven(records, changes)
+        elif self._clip is not None:
+            blocks = self._turned(self._clipped(records, self._clip, changes))
         elif records.plain:
-            columns = self._swept(records, changes)
+            blocks, care = self._swept(records, changes)
         else:
             careful = self._careful.row
-            columns = self._turned([careful(r, changes, plain=False) for r in records.values])
-        count = len(columns[0]) if columns else 0
-        return Rows(columns, count, changes, *self._span(columns))
+            blocks = self._turned([careful(r, changes, plain=False) for r in records.values])
+        count = len(blocks[0])
+        return Rows(blocks, count, changes, *self._span(blocks), len(care))
 
-    def _swept(self, records: Records, changes: Changes) -> list[list[Any]]:
-        columns, care = self._columnar.columns(records.values)
+    def _swept(self, records: Records, changes: Changes) -> tuple[list[Block], set[int]]:
+        swept = self._columnar.columns(records.values)
+        blocks = [Block(range(len(self._layout.columns)), swept.columns)]
+        for n in sorted(swept.care):
+            put(blocks, n, self._careful.row(records.values[n], changes, plain=True), self._layout)
+        return blocks, swept.care
+
+    def _woven(self, scenes: Scenes, changes: Changes) -> tuple[list[Block], set[int]]:
+        if self._weaver is None or self._weaver.cut is not scenes.cut:
+            self._weaver = Weaver(self._layout, self._start, scenes.cut)
+        blocks, care = self._weaver.blocks(scenes)
         for n in sorted(care):
-            row = self._careful.row(records.values[n], changes, plain=True)
-            for column, value in zip(columns, row, strict=True):
-                column[n] = value
-        return columns
+            put(blocks, n, self._careful.row(scenes.whole(n), changes, plain=True), self._layout)
+        return blocks, care
 
-    def _turned(self, rows: list[tuple[Any, ...]]) -> list[list[Any]]:
-        if not rows:
-            return [[] for _ in range(self._width)]
-        return [list(column) for column in zip(*rows, strict=True)]
+    def _turned(self, rows: list[tuple[Any, ...]]) -> list[Block]:
+        numbers = range(len(self._layout.columns))
+        columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in numbers]
+        return [Block(numbers, columns)]
 
     def _clipped(self, records: Records, clip: Clip, changes: Changes) -> list[tuple[Any, ...]]:
         """The rows that the clip keeps, and the changes made to these only."""
@@ -88,16 +107,18 @@ class Transformer:
         written = None if self._event_start is None else row[self._event_start]
         return None if written is None else times.reread(written)
 
-    def _span(self, columns: list[list[Any]]) -> tuple[datetime | None, datetime | None]:
-        if self._event_start is None:
-            return None, None
-        starts = [start for start in columns[self._event_start] if start is not None]
-        if not starts:
-            return None, None
-        return (
-            times.reread(min(starts, key=times.sortable)),
-            times.reread(max(starts, key=times.sortable)),
+    def _span(self, blocks: Sequence[Block]) -> tuple[datetime | None, datetime | None]:
+        column = next(
+            (
+                values
+                for block in blocks
+                for number, values in zip(block.numbers, block.columns, strict=True)
+                if number == self._event_start
+            ),
+            [],
         )
+        starts = [start for start in column if start is not None]
+        return times.span(starts) if starts else (None, None)
 
 
 def _keeps(clip: Clip, start: datetime | None) -> bool:

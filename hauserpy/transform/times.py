@@ -60,9 +60,11 @@ def write(moment: datetime, style: TimeStyle) -> str:
     return text if style is TimeStyle.SQL else text + "Z"
 
 
-def sortable(written: str) -> str:
-    """A key by which written instants of one style sort in time."""
-    return written.removesuffix("Z")
+def span(written: Sequence[str]) -> tuple[datetime, datetime]:
+    """The first and the last of some instants as `write` writes them in one style."""
+    # Without the zone they sort as text.
+    bare = "\n".join(written).replace("Z", "").split("\n")
+    return reread(min(bare)), reread(max(bare))
 
 
 def reread(written: str) -> datetime:
@@ -91,17 +93,22 @@ def of_one_day(texts: Sequence[str], style: TimeStyle) -> list[str] | None:
         read(texts[0])
     except Unfit:
         return None
-    for _ in "fff":
-        text = text.replace("0Z\n", "Z\n")
-    text = text.replace(".Z\n", "Z\n")
     if style is TimeStyle.SQL:
         text = text.replace("T", " ").replace("Z", "")
-    return text.split("\n")[:-1]
+    lines = text.split("\n")[:-1]
+    end = "" if style is TimeStyle.SQL else "Z"
+    last_digits = data[_LAST :: len(_LINE)]
+    at = last_digits.find(b"0")
+    while at >= 0:
+        lines[at] = lines[at].removesuffix(end).rstrip("0").removesuffix(".") + end
+        at = last_digits.find(b"0", at + 1)
+    return lines
 
 
 _LINE = b"0000-00-00T00:00:00.000Z\n"
-_HOUR, _MINUTE, _SECOND = 12, 14, 17
-"""Where the second digit of the hour, and the first of the minute and of the second, stand."""
+_HOUR, _MINUTE, _SECOND, _LAST = 12, 14, 17, 22
+"""Where the second digit of the hour, the first of the minute and of the second, and the last of
+the fraction stand."""
 _SAME = range(_HOUR)
 _DIGITS = bytes(0x30 if c in b"0123456789" else c for c in range(256))
 

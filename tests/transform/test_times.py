@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -145,13 +145,21 @@ def test_alike_instants_of_an_odd_day(date: str, hour: str) -> None:
 
 @given(
     st.lists(
-        st.datetimes(datetime(2, 1, 2), datetime(9998, 1, 1), timezones=st.just(UTC)), min_size=2
+        st.datetimes(datetime(2, 1, 2), datetime(9998, 1, 1), timezones=st.just(UTC)), min_size=1
     )
 )
-def test_written_instants_sort_in_time(moments: list[datetime]) -> None:
+def test_the_first_and_the_last_of_written_instants(moments: list[datetime]) -> None:
     for style in TimeStyle:
-        written = sorted((times.write(m, style) for m in moments), key=times.sortable)
-        assert [times.reread(text) for text in written] == sorted(moments)
+        written = [times.write(moment, style) for moment in moments]
+        assert times.span(written) == (min(moments), max(moments))
+
+
+def test_fractions_that_are_cut_short_keep_their_place_in_time() -> None:
+    second = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
+    moments = [second + timedelta(milliseconds=n) for n in (5, 0, 500, 50)]
+    for style in TimeStyle:
+        written = [times.write(moment, style) for moment in moments]
+        assert times.span(written) == (moments[1], moments[2])
 
 
 _NEAR = st.builds(
@@ -203,5 +211,5 @@ def test_the_times_of_raw_bundles_are_those_of_all_others(records: list[dict[str
     spans = []
     for columns in (_COLUMNS, _COLUMNS[:1]):
         rows = Transformer(Layout(columns), WINDOW).rows(Records(records, plain=True))
-        spans.append((rows.columns[0], rows.count, rows.first_event, rows.last_event))
+        spans.append((rows.blocks[0].columns[0], rows.count, rows.first_event, rows.last_event))
     assert spans[0] == spans[1]

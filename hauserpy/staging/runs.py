@@ -1,0 +1,70 @@
+"""Rows of text put together from blocks: which columns stand side by side, and one CustomVars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hauserpy.model import FieldType, Layout
+from hauserpy.transform import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Neighbours in the layout, its columns ``numbers``, that one block holds at ``places``.
+
+    CustomVars, of which every block holds a part, is a run of its own: ``block`` is None, and
+    ``places`` has its place in each block.
+    """
+
+    block: int | None
+    numbers: tuple[int, ...]
+    places: tuple[int, ...]
+
+
+def runs(layout: Layout, blocks: Sequence[Block]) -> list[Run]:
+    """Every column of the layout in one run."""
+    home = {
+        number: (which, place)
+        for which, block in enumerate(blocks)
+        for place, number in enumerate(block.numbers)
+    }
+    made: list[Run] = []
+    for number, column in enumerate(layout.columns):
+        if column.type is FieldType.CUSTOM_VARS:
+            places = tuple(list(block.numbers).index(number) for block in blocks)
+            made.append(Run(None, (number,), places))
+            continue
+        which, place = home[number]
+        if made and made[-1].block == which:
+            last = made.pop()
+            made.append(Run(which, (*last.numbers, number), (*last.places, place)))
+        else:
+            made.append(Run(which, (number,), (place,)))
+    return made
+
+
+def spread(entries: list[Any], which: list[int] | None) -> list[Any]:
+    """The entry of each row."""
+    return entries if which is None else list(map(entries.__getitem__, which))
+
+
+def objects(
+    blocks: Sequence[Block], places: Sequence[int], escape: Callable[[bytes], bytes] | None = None
+) -> list[bytes]:
+    """The CustomVars of each row, as text in which ``escape`` replaced some characters, but no
+    brace and no comma."""
+    parts = [block.columns[place] for block, place in zip(blocks, places, strict=True)]
+    if escape is not None:
+        # JSON text holds no line break of its own.
+        parts = [escape(b"\n".join(part)).split(b"\n") if part else part for part in parts]
+    made = spread(parts[0], blocks[0].which)
+    for block, part in zip(blocks[1:], parts[1:], strict=True):
+        alone = spread(part, block.which)
+        behind = spread([b"}" if one == b"{}" else b"," + one[1:] for one in part], block.which)
+        made = [
+            second if first == b"{}" else first[:-1] + more
+            for first, second, more in zip(made, alone, behind, strict=True)
+        ]
+    return made

@@ -1,0 +1,51 @@
+"""Columns of some rows, whose entries may be shared by several of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hauserpy.model import FieldType, Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """``columns[i]`` has the values of the layout's column ``numbers[i]``, which ascend.
+
+    Row ``n`` has the entries ``which[n]``, or, where ``which`` is None, the entries ``n``.
+    """
+
+    numbers: Sequence[int]
+    columns: list[list[Any]]
+    which: list[int] | None = None
+
+    def __len__(self) -> int:
+        """How many rows; a block of shared entries may have no columns."""
+        if self.which is not None:
+            return len(self.which)
+        return len(self.columns[0]) if self.columns else 0
+
+
+def put(blocks: Iterable[Block], n: int, row: Sequence[Any], layout: Layout) -> None:
+    """Let row ``n`` be ``row``, and no other row change."""
+    first = True
+    for block in blocks:
+        for number, column in zip(block.numbers, block.columns, strict=True):
+            value = row[number]
+            if not first and layout.columns[number].type is FieldType.CUSTOM_VARS:
+                value = b"{}"
+            if block.which is None:
+                column[n] = value
+            else:
+                column.append(value)
+        if block.which is not None and block.columns:
+            block.which[n] = len(block.columns[0]) - 1
+        first = False
+
+
+def merged(first: bytes, second: bytes) -> bytes:
+    """One JSON object with the members of two."""
+    if second == b"{}":
+        return first
+    return second if first == b"{}" else b"%b,%b" % (first[:-1], second[1:])
