@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from contextlib import suppress
@@ -10,6 +12,8 @@ from typing import IO, Any, cast
 
 from hauserpy.errors import DiskFull
 
+_ESCAPING = "hauserpy.escaping"
+
 
 def steady() -> None:
     """Put streams in place that hold out when whoever listens goes away.
@@ -17,7 +21,12 @@ def steady() -> None:
     A stream that was closed from the start is as good as ``/dev/null``. Talk on stderr is lost
     where it cannot be written. A reader of stdout that leaves (``| head -1``) has seen enough, and
     the run's own exit code stands; data that cannot be written for another reason is DiskFull.
+    A character that the stream's encoding lacks is written as JSON escapes it: ``\\u2713``.
     """
+    codecs.register_error(_ESCAPING, _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ESCAPING)
     sys.stdout = cast("Any", _Steady(sys.stdout, talk=False))
     sys.stderr = cast("Any", _Steady(sys.stderr, talk=True))
 
@@ -60,6 +69,14 @@ class _Steady:
                 "Make room where it leads to.",
             )
             raise self._failure from error
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    units = (lacking[n : n + 2].hex() for n in range(0, len(lacking), 2))
+    return "".join(f"\\u{unit}" for unit in units), error.end
 
 
 def _nowhere() -> IO[str]:
