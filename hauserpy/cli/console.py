@@ -241,8 +241,8 @@ def console_for(common: Common) -> Console:
     return Console(common)
 
 
-def summary_text(summary: Summary, now: datetime) -> str:
-    """What a run did, in a few lines for people."""
+def summary_text(summary: Summary, now: datetime, nothing: str = "nothing was due") -> str:
+    """What a run did, in a few lines for people; ``nothing`` where it loaded none."""
     loaded = [e for e in summary.loaded if e.kind is not EntryKind.SKIP]
     lines = [f"gave up {e.window}: {e.reason}" for e in summary.loaded if e not in loaded]
     if loaded:
@@ -253,7 +253,7 @@ def summary_text(summary: Summary, now: datetime) -> str:
             f" in {span(summary.seconds)} ({size(rate)}/s)"
         )
     elif not lines:
-        lines.append("nothing was due")
+        lines.append(nothing)
     changed = summary.changes.to_json()
     if loaded:
         lines.append(f"altered: {changes_text(changed) or 'nothing'}")

@@ -33,6 +33,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+_NOTHING = {
+    "sync": "nothing was due",
+    "backfill": "nothing to load: the API offers nothing in this span that is not loaded",
+    "skip": "nothing was given up",
+}
+"""What a command says when it found nothing to do."""
+
 Work = Callable[[Plant, Summary, Settings], None]
 
 
@@ -80,9 +87,9 @@ def run_with(
     if as_json:
         click.echo(answer(name, summary.to_json()))
     elif dry_run:
-        click.echo(_planned(summary))
+        click.echo(_planned(summary, _NOTHING[name]))
     elif not common.quiet:
-        click.echo(summary_text(summary, now()))
+        click.echo(summary_text(summary, now(), _NOTHING[name]))
 
 
 def _tell_error(
@@ -177,7 +184,7 @@ def _signals(stop: Waiter, console: Console) -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def _planned(summary: Summary) -> str:
+def _planned(summary: Summary, nothing: str) -> str:
     lines = []
     for step in summary.planned:
         line = f"would load {step.bundle.id} ({step.window})"
@@ -187,7 +194,7 @@ def _planned(summary: Summary) -> str:
             line += f", replacing {len(step.expected)} loaded before"
         lines.append(line)
     if not lines:
-        lines.append("nothing is due")
+        lines.append(nothing)
     if summary.checkpoint is not None:
         lines.append(f"checkpoint {rfc3339(summary.checkpoint)}")
     return "\n".join(lines)

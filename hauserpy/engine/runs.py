@@ -104,8 +104,14 @@ def backfill(
 ) -> None:
     """Load the missing windows of a span, or with ``replace_loaded`` all of them anew.
 
-    The checkpoint stays where it is. Run again, it goes on where it stopped.
+    The checkpoint stays where it is. Run again, it goes on where it stopped. Raises ConfigError
+    for a span that has not begun.
     """
+    if since >= plant.clock():
+        raise ConfigError(
+            f"{rfc3339(since)} lies in the future; nothing has happened since then.",
+            "Give an earlier --since.",
+        )
 
     done: set[Window] = set()
 

@@ -33,6 +33,15 @@ def test_it_loads_the_missing_windows_and_leaves_the_checkpoint(place: Place) ->
     place.assert_clean()
 
 
+def test_a_span_with_nothing_to_load_says_so(place: Place) -> None:
+    place.run("sync")
+    for more in ([], ["--dry-run"]):
+        ran = place.run("backfill", *since(0), *until(1), *more)
+        assert "nothing to load: the API offers nothing in this span that is not loaded" in ran.out
+    ran = place.run("backfill", "--since", "2999-01-01", code=2)
+    assert "lies in the future" in ran.err
+
+
 def test_sync_after_it_goes_on_from_its_own_checkpoint(place: Place) -> None:
     place.run("sync", "--max-bundles", "1")
     place.run("backfill", *since(2))
