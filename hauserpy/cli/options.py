@@ -37,8 +37,11 @@ class Common:
 
 
 def remember(ctx: click.Context, given: dict[str, Any]) -> Common:
-    """Take what was given at this place over what was given before it."""
+    """Take what was given at this place over what was given before it. Raises UsageError for what
+    goes against each other."""
     before: Common = ctx.obj if isinstance(ctx.obj, Common) else Common()
     now = replace(before, **{k: v for k, v in given.items() if v is not None})
+    if now.quiet and now.verbose:
+        raise click.UsageError("-q and -v go against each other. Give one of them.", ctx)
     ctx.obj = now
     return now

@@ -222,6 +222,13 @@ def test_a_wrong_command_line_is_told_in_json_too(
         assert "Error: " in outcome.err
 
 
+def test_quiet_and_verbose_at_once_make_no_sense(site: Site) -> None:
+    for arguments in (["-q", "-v", "sync"], ["-q", "sync", "-v"], ["sync", "-qv"]):
+        outcome = site.run(*arguments)
+        assert outcome.code == 2
+        assert "-q and -v" in outcome.err
+
+
 def test_a_bug_is_told_in_json_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.configure('FsApiToken = "x"\n')
     monkeypatch.setattr("hauserpy.cli.status.read_ledger", lambda _: 1 // 0)
