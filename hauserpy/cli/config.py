@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from hauserpy.cli.common import command
 from hauserpy.cli.inforce import settings_of
 from hauserpy.cli.options import Common
 from hauserpy.config import describe, example_text
+from hauserpy.config.layers import CONFIG_VARIABLE
 from hauserpy.config.load import DEFAULT_PATH
 from hauserpy.errors import ConfigError
 
@@ -22,10 +24,16 @@ def config() -> None:
 
 
 @command("init")
-@click.argument("path", type=click.Path(path_type=Path), default=DEFAULT_PATH)
+@click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
-def init(common: Common, *, path: Path, force: bool) -> None:
-    """Write the commented example to PATH (default ./config.toml), readable by you alone."""
+def init(common: Common, *, path: Path | None, force: bool) -> None:
+    """Write the commented example to PATH, readable by you alone.
+
+    Without PATH it goes where the other commands look for it: to what -c or HAUSERPY_CONFIG names,
+    else to ./config.toml.
+    """
+    looked_for = Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_PATH)
+    path = path or common.config_path or looked_for
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
         with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as out:
@@ -33,9 +41,16 @@ def init(common: Common, *, path: Path, force: bool) -> None:
     except FileExistsError:
         raise ConfigError(f"{path} exists.", "Give another path, or --force.") from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}.", "Give another path."
+        ) from error
     if not common.quiet:
-        click.echo(f"wrote {path}; set FsApiToken or FULLSTORY_API_TOKEN, then: hauserpy check")
+        then = (
+            "hauserpy check"
+            if path == looked_for
+            else f"hauserpy check -c {shlex.quote(str(path))}"
+        )
+        click.echo(f"wrote {path}; set FsApiToken or FULLSTORY_API_TOKEN, then: {then}")
 
 
 @command("show")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
 from hauserpy import __version__
 from hauserpy.cli.group import group, run
+from hauserpy.config import load
 from tests.cli.place import REPO
 
 
@@ -71,3 +73,31 @@ def test_help_imports_no_sdk() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=REPO
     )
     assert done.stderr.strip() == ""
+
+
+def test_config_init_writes_where_the_other_commands_look(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HAUSERPY_CONFIG", raising=False)
+    cases: list[tuple[list[str], str, str]] = [
+        (["config", "init"], "config.toml", "hauserpy check"),
+        (["-c", "my own.toml", "config", "init"], "my own.toml", "hauserpy check -c 'my own.toml'"),
+        (["config", "init", "given.toml"], "given.toml", "hauserpy check -c given.toml"),
+    ]
+    for arguments, path, then in cases:
+        assert run(arguments) == 0
+        assert f"wrote {path}; " in (told := capsys.readouterr().out)
+        assert told.endswith(f"then: {then}\n")
+        assert load(tmp_path / path, {}).path == tmp_path / path
+        assert (tmp_path / path).stat().st_mode & 0o777 == 0o600
+        assert run(arguments) == 2
+        assert f"{path} exists. Give another path, or --force." in capsys.readouterr().err
+        assert run([*arguments, "--force", "-q"]) == 0
+        assert capsys.readouterr().out == ""
+    monkeypatch.setenv("HAUSERPY_CONFIG", "of-the-environment.toml")
+    assert run(["config", "init"]) == 0
+    assert capsys.readouterr().out.endswith("then: hauserpy check\n")
+    assert (tmp_path / "of-the-environment.toml").exists()
+    assert run(["config", "init", "nowhere/c.toml"]) == 2
+    assert "nowhere/c.toml cannot be written: No such file" in capsys.readouterr().err
