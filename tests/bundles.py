@@ -171,7 +171,7 @@ _LEAVES = (
     | TIMES
     | st.sampled_from((None, True, False, [], ()))  # () stands for an empty object
 )
-_CUSTOM_KEYS = st.sampled_from(
+CUSTOM_KEYS = st.sampled_from(
     ("", "user_plan_str", "evt_order.items_real", "evt_x_ints", "page_d_date", "acct_adminDisabled_bool",
      "CustomVars", "customvars", "BundleStartTime", "bundlestarttime", "AppName", "Evt_X_ints", "a\0b", "ab",
      "\ud83d", "\ufffd", "EventType\0", "ß", "EVENTTARGETSELECTORTO\u212a", 'q"k', "k,v", "\n")
@@ -179,8 +179,7 @@ _CUSTOM_KEYS = st.sampled_from(
 VALUES = st.recursive(
     _LEAVES,
     lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.lists(st.tuples(_CUSTOM_KEYS, inner), max_size=4).map(tuple)
+        st.lists(inner, max_size=4) | st.lists(st.tuples(CUSTOM_KEYS, inner), max_size=4).map(tuple)
     ),
     max_leaves=6,
 )
@@ -199,13 +198,13 @@ def _known(name: str, kind: FieldType) -> st.SearchStrategy[tuple[str, Any]]:
     return st.tuples(_cased(name), fitting | fitting | _LEAVES | VALUES)
 
 
-_KNOWN = st.sampled_from(
+KNOWN = st.sampled_from(
     [(c.field, c.type) for c in FILE_COLUMNS if c.type is not FieldType.CUSTOM_VARS]
     + [("PageAgent", FieldType.STRING), ("PageUserAgent", FieldType.STRING)] * 3
     + [("EventStart", FieldType.TIME), ("PageNumEvents", FieldType.INT32)] * 3
     + [("EventCumulativeLayoutShift", FieldType.FLOAT64), ("IndvId", FieldType.INT64)] * 3
 ).flatmap(lambda column: _known(*column))
-RECORDS = st.lists(_KNOWN | st.tuples(_CUSTOM_KEYS, VALUES), max_size=10).map(tuple)
+RECORDS = st.lists(KNOWN | st.tuples(CUSTOM_KEYS, VALUES), max_size=10).map(tuple)
 """Any object: known fields of any case and kind of value, custom variables, keys that come twice."""
 
 

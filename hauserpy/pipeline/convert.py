@@ -59,9 +59,13 @@ class Converted:
 
 
 class Converter:
-    """Converts the batches of one job, in any order."""
+    """Converts the batches of one job, in any order.
 
-    def __init__(self, job: Job) -> None:
+    ``cut`` is where its records are cut; it is learned when it is not given. ``patience`` is how
+    many more batches may turn out not to be worth it; what comes out is the same in any case.
+    """
+
+    def __init__(self, job: Job, *, cut: Cut | None = None) -> None:
         self._job = job
         self._raw = job.layout.format is StageFormat.RAW
         layout = job.layout
@@ -73,8 +77,8 @@ class Converter:
             self._encoder = encoder_for(layout)
         self._transformer = Transformer(layout, job.window, job.clip)
         self._fields = frozenset(fields_of(job.layout.columns))
-        self._cut: Cut | None = None
-        self._patience = _PATIENCE if job.clip is None else 0
+        self.cut = cut
+        self.patience = _PATIENCE if job.clip is None else 0
         self._deflates = (
             layout.compression is Compression.GZIP and layout.format is not StageFormat.PARQUET
         )
@@ -109,15 +113,15 @@ class Converter:
     def _parsed(self, batch: Batch) -> Records | Scenes:
         """The batch's records cut in two where that will do, else whole."""
         most = self._job.most_record_bytes
-        if self._cut is not None and self._patience:
-            scenes = cut_apart(batch, self._cut, most_bytes=most)
+        if self.cut is not None and self.patience:
+            scenes = cut_apart(batch, self.cut, most_bytes=most)
             if scenes is not None and len(scenes.which) <= _MOST_AT_ONCE:
                 return scenes
-            self._patience -= 1
+            self.patience -= 1
         records = parse(batch, most_bytes=most)
-        if self._cut is None and self._patience and records.plain:
-            self._cut = learned(batch, records.values, self._fields)
-            self._patience -= self._cut is None
+        if self.cut is None and self.patience and records.plain:
+            self.cut = learned(batch, records.values, self._fields)
+            self.patience -= self.cut is None
         return records
 
     def _encoded(self, records: Records | Scenes) -> tuple[Rows, bytes]:
@@ -128,8 +132,8 @@ class Converter:
             texts.append(self._encoder.encode(rows))
             made.append(replace(rows, blocks=()))
         if isinstance(records, Scenes):
-            self._patience = (
-                self._patience - 1 if made[0].cared > made[0].count * _MUCH_CARE else _PATIENCE
+            self.patience = (
+                self.patience - 1 if made[0].cared > made[0].count * _MUCH_CARE else _PATIENCE
             )
         return _summed(made), b"".join(texts)
 
