@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from hauserpy.config import Settings
+from hauserpy.destinations.scope import Scope, known, refuse_other, scope_of
 from hauserpy.errors import DestinationRefused, HauserHasRun, LedgerUnreadable
 from hauserpy.fields import Field, table_columns
 from hauserpy.ledger import Ledger
@@ -34,6 +35,10 @@ from hauserpy.model import (
 LEDGER = ".hauserpy/ledger.json"
 HAUSER_MARK = ".sync.hauser"
 _VERSION = 1
+_ONE_EACH = (
+    "Give each configuration a SaveDir, a Bucket or a path in it of its own. If it is meant to go on"
+    ' here with the other one, take "scope" out of {}.'
+)
 
 
 def layout(settings: Settings, fields: tuple[Field, ...]) -> Layout:
@@ -60,16 +65,21 @@ def file_name(prefix: str, window: Window, format: StageFormat, compression: Com
     return f"{prefix}{start}{f'.{micros:06d}' if micros else ''}.{extension(format, compression)}"
 
 
-def encode(ledger: Ledger) -> bytes:
+def file_scope(settings: Settings) -> Scope:
+    return scope_of(settings, "FilePrefix", settings.file_prefix)
+
+
+def encode(ledger: Ledger, scope: Scope) -> bytes:
     """The ledger as its document: JSON, an entry a line, so that people can read and diff it."""
     entries = b",\n  ".join(orjson.dumps(e.to_json()) for e in ledger.entries)
     checkpoint = None if ledger.checkpoint is None else rfc3339(ledger.checkpoint)
-    head = {"version": _VERSION, "checkpoint": checkpoint}
+    head = {"version": _VERSION, "scope": dict(scope), "checkpoint": checkpoint}
     return b'%b,"entries":[\n  %b\n]}\n' % (orjson.dumps(head)[:-1], entries)
 
 
-def decode(document: bytes, place: str) -> Ledger:
-    """The inverse of `encode`; raises LedgerUnreadable for anything else."""
+def decode(document: bytes, place: str, scope: Scope) -> Ledger:
+    """The inverse of `encode`; raises LedgerUnreadable for anything else, and ConfigError for a
+    ledger of another scope. One that names none is taken for ours."""
     try:
         data: Any = json.loads(document)
         if not isinstance(data, dict) or not isinstance(data.get("entries"), list):
@@ -79,6 +89,8 @@ def decode(document: bytes, place: str) -> Ledger:
                 f"{place} is of version {data['version']}; this hauserpy reads {_VERSION}.",
                 "Upgrade hauserpy; nothing was changed.",
             )
+        if "scope" in data:
+            refuse_other(known(data["scope"], place), scope, place, _ONE_EACH.format(place))
         checkpoint = data["checkpoint"]
         return Ledger.of(
             (LedgerEntry.from_json(e) for e in data["entries"]),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hauserpy import disk
 from hauserpy.destinations import files
+from hauserpy.destinations.scope import Scope
 from hauserpy.errors import LedgerUnreadable
 from hauserpy.ledger import Ledger
 
@@ -40,8 +41,9 @@ class Commit:
 class Journal:
     """The commit and the ledger in ``folder``. What writes needs the ledger's lock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scope: Scope) -> None:
         self._folder = folder
+        self._scope = scope
         self._path = folder / files.LEDGER.replace("ledger", "commit")
         self._ledger = folder / files.LEDGER
         # Read once, before there are threads: it can only be read by setting it.
@@ -112,12 +114,12 @@ class Journal:
 
     def _decoded(self, document: bytes, path: Path) -> Ledger:
         if self._known is None or self._known[0] != document:
-            self._known = document, files.decode(document, str(path))
+            self._known = document, files.decode(document, str(path), self._scope)
         return self._known[1]
 
     def _encoded(self, ledger: Ledger) -> bytes:
         if self._known is None or self._known[1] is not ledger:
-            self._known = files.encode(ledger), ledger
+            self._known = files.encode(ledger, self._scope), ledger
         return self._known[0]
 
     def stamp(self) -> tuple[object, ...]:

@@ -58,7 +58,7 @@ class Local:
         self._sleep = sleep
         self._folder = settings.local.save_dir
         self._own = self._folder / ".hauserpy"
-        self._journal = Journal(self._folder)
+        self._journal = Journal(self._folder, files.file_scope(settings))
 
     @property
     def name(self) -> str:

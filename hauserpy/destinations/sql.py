@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from hauserpy.destinations.scope import Scope, decode, refuse_other
 from hauserpy.errors import HauserHasRun, LedgerUnreadable
 from hauserpy.ledger import Ledger
 from hauserpy.model import FieldType, LedgerEntry, rfc3339
@@ -46,8 +47,9 @@ LEDGER_COLUMNS: Mapping[str, FieldType] = {
 LOCK_COLUMNS: Mapping[str, FieldType] = {
     "LoadId": FieldType.STRING,
     "Checkpoint": FieldType.TIME,
+    "Scope": FieldType.STRING,
 }
-"""One row: the load that locked it last, and how far sync has come."""
+"""One row: the load that locked it last, how far sync has come, and what the ledger is of."""
 
 _BIGGEST = 2**63 - 1
 
@@ -120,13 +122,19 @@ def _text(moment: datetime | None) -> str | None:
 class Stored:
     """What the three tables hold, read in one snapshot.
 
-    ``checkpoint`` is the lock row's, ``synced`` the greatest BundleEndTime of SyncTable. A table
-    that does not exist yet counts as empty.
+    ``checkpoint`` is the lock row's, ``synced`` the greatest BundleEndTime of SyncTable, ``scope``
+    what the ledger says that it is of, as text. A table that does not exist yet counts as empty.
     """
 
     entries: tuple[LedgerEntry, ...] = ()
     checkpoint: datetime | None = None
     synced: datetime | None = None
+    scope: str | None = None
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was ever written, by us or by the Go hauser."""
+        return self == Stored()
 
     @property
     def first_contact(self) -> bool:
@@ -155,10 +163,36 @@ class Stored:
 
 
 def stored(
-    rows: Iterable[Mapping[str, Any]], checkpoint: datetime | None, synced: datetime | None
+    rows: Iterable[Mapping[str, Any]],
+    checkpoint: datetime | None,
+    synced: datetime | None,
+    scope: str | None,
 ) -> Stored:
     """`Stored` from rows of the ledger table."""
-    return Stored(tuple(entry_of(r) for r in rows), _utc(checkpoint), _utc(synced))
+    return Stored(tuple(entry_of(r) for r in rows), _utc(checkpoint), _utc(synced), scope)
+
+
+def refuse_other_scope(stored: Stored, scope: Scope, ledger: str, forget: str) -> None:
+    """Raise ConfigError when the table ``ledger`` is of another scope; one that names none is taken
+    for ours. ``forget`` is the statement that makes it name none."""
+    if stored.scope is None:
+        return
+    refuse_other(
+        decode(stored.scope, ledger),
+        scope,
+        ledger,
+        "Give each configuration a SyncTable and an ExportTable of its own. If it is meant to go on"
+        f" with the other one, as when a table was renamed: {forget};",
+    )
+
+
+def foreign_rows(export: str, ledger: str) -> LedgerUnreadable:
+    """What is wrong with a new ledger over a table that has rows of windows."""
+    return LedgerUnreadable(
+        f"{export} has rows that were loaded with a ledger, and in {ledger} there is none.",
+        "Set SyncTable to the one that they were loaded with, since an ExportTable has one SyncTable"
+        " and that one no other. To load everything anew, delete the rows first.",
+    )
 
 
 def _utc(moment: datetime | None) -> datetime | None:

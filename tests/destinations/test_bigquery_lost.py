@@ -108,7 +108,7 @@ def _statements(export: Export, kind: EntryKind) -> list[str]:
     entry = replace(World.entry(None, window(1), None, kind), first_event=DAY)  # type: ignore[arg-type]
     plan = plans.to_load(
         Stored(), Stored().ledger("s"), entry, frozenset(), None, None,
-        look=script.looks_for_lost(export, kind),
+        scope="{}", look=script.looks_for_lost(export, kind),
     )  # fmt: skip
     return script.transaction(Names.of("p.d", "fs_export", "fs_sync"), export, plan).statements
 
@@ -149,5 +149,7 @@ def test_where_no_partition_can_be_spared_sync_does_not_look(kind: EntryKind, lo
 def test_the_reach_is_that_of_the_window_and_of_the_events() -> None:
     entry = World.entry(None, window(1), None, EntryKind.BACKFILL)  # type: ignore[arg-type]
     stray = replace(entry, first_event=DAY - timedelta(days=3), last_event=DAY)
-    plan = plans.to_load(Stored(), Stored().ledger("s"), stray, frozenset(), None, None, look=True)
+    plan = plans.to_load(
+        Stored(), Stored().ledger("s"), stray, frozenset(), None, None, scope="{}", look=True
+    )
     assert plan.reach == (DAY - timedelta(days=3), window(1).stop)

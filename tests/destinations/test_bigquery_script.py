@@ -32,8 +32,9 @@ def entry(first: int, last: int, load: str, **given: object) -> LedgerEntry:
 def plan(stored: Stored, new: LedgerEntry, strays_until: datetime | None = None) -> Plan:
     before = stored.ledger("fs_sync")
     return plans.to_load(
-        stored, before, new, before.loads_in(new.window), new.window.stop, strays_until
-    )
+        stored, before, new, before.loads_in(new.window), new.window.stop, strays_until,
+        scope="{}",
+    )  # fmt: skip
 
 
 def text(made: Plan, export: Export = EXPORT) -> list[str]:
@@ -125,14 +126,15 @@ def test_an_unexpected_ledger_makes_no_plan() -> None:
     stored = Stored((entry(0, 1, "theirs"),))
     with pytest.raises(LedgerMoved):
         plans.to_load(
-            stored, stored.ledger("s"), entry(0, 1, "mine"), frozenset(), None, None
+            stored, stored.ledger("s"), entry(0, 1, "mine"), frozenset(), None, None,
+            scope="{}",
         )  # fmt: skip
 
 
 def test_advancing_keeps_the_entries() -> None:
     stored = Stored((entry(0, 1, "a"), entry(1, 2, "b")), checkpoint=DAY + timedelta(hours=1))
     made = plans.to_advance(
-        stored, stored.ledger("s"), "load", DAY + timedelta(hours=2), frozenset({"b"})
+        stored, stored.ledger("s"), "load", DAY + timedelta(hours=2), frozenset({"b"}), scope="{}"
     )
     assert made.keep_seen and [e.load for e in made.seen] == ["b"]
     statements = script.transaction(NAMES, EXPORT, made).statements

@@ -16,6 +16,7 @@ import pytest
 from hauserpy.config import LocalSettings, Settings
 from hauserpy.destinations import files
 from hauserpy.destinations.local import Local
+from hauserpy.destinations.scope import Scope
 from hauserpy.errors import DestinationUnavailable, DiskFull, HauserpyError
 from hauserpy.ledger import Ledger
 from hauserpy.model import Compression, EntryKind, StageFormat
@@ -214,11 +215,11 @@ def test_a_reader_between_the_ledger_and_the_mark(
     real = files.decode
     met: list[bytes] = []
 
-    def decode(document: bytes, place: str) -> Ledger:
+    def decode(document: bytes, place: str, scope: Scope) -> Ledger:
         if not met:
             met.append(document)
             other.load(hour(1))
-        return real(document, place)
+        return real(document, place, scope)
 
     monkeypatch.setattr(files, "decode", decode)
     assert len(backing.open().ledger().entries) == 2

@@ -25,6 +25,7 @@ from tests.destinations.object_backing import IN_THE_ROOT, LEDGER, ObjectBacking
 
 FIRST = int(DAY.timestamp())
 PLAIN = f"{FIRST}.csv"
+SCOPE = {"SegmentId": "everyone", "FilePrefix": ""}
 
 
 @pytest.fixture(params=IN_THE_ROOT)
@@ -290,7 +291,7 @@ def test_entries_of_objects_that_were_moved_away_are_kept_as_history(
     run.load(hour(0))
     backing.bucket.delete(PLAIN)
     run.load(hour(1))
-    ledger, _ = decode(backing.bucket.get(LEDGER), "the ledger")
+    ledger, _ = decode(backing.bucket.get(LEDGER), "the ledger", SCOPE)
     assert [e.window for e in ledger.entries] == [hour(0), hour(1)]
     assert [e.window for e in backing.open().ledger().entries] == [hour(1)]
 
@@ -385,7 +386,7 @@ def test_what_cannot_be_removed_stays_listed_until_it_can(
     put_between(run, "delete", delete)
     run.load(hour(0), tag="b", replace_loaded=True)
     assert PLAIN in backing.data_names(), "the load is committed all the same"
-    _, listed = decode(backing.bucket.get(LEDGER), "the ledger")
+    _, listed = decode(backing.bucket.get(LEDGER), "the ledger", SCOPE)
     assert [f.name for f in listed] == [PLAIN]
     run.load(hour(1))
     assert PLAIN in backing.data_names()
@@ -492,17 +493,17 @@ def test_the_ledger_object_comes_back_as_it_was_written() -> None:
     entry = LedgerEntry(window, EntryKind.SYNC, "1", "a", loaded_at=NOW)
     ledger = Ledger((entry,), window.stop)
     for remove in ((), (StoredFile("a b.csv", 3, "etag:x-2"), StoredFile("c", 0, "crc32c:AA=="))):
-        assert decode(encode(ledger, remove), "here") == (ledger, remove)
+        assert decode(encode(ledger, SCOPE, remove), "here", SCOPE) == (ledger, remove)
 
 
 @pytest.mark.parametrize(
     "listed", ["5", "[5]", '[{"name": "a"}]', '[{"name": "a", "size": "x", "digest": "b"}]', '{"a"']
 )
 def test_a_list_of_what_to_remove_that_makes_no_sense_is_not_taken_for_none(listed: str) -> None:
-    document = encode(Ledger(), [StoredFile("a", 1, "b")]).decode()
+    document = encode(Ledger(), SCOPE, [StoredFile("a", 1, "b")]).decode()
     broken = document[: document.index('"remove":')] + f'"remove":{listed}}}'
     with pytest.raises(LedgerUnreadable, match="in the bucket"):
-        decode(broken.encode(), "the ledger in the bucket")
+        decode(broken.encode(), "the ledger in the bucket", SCOPE)
 
 
 def test_its_name_tells_bucket_and_endpoint(backing: ObjectBacking) -> None:

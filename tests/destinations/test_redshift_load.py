@@ -52,7 +52,7 @@ def test_the_lock_is_taken_before_anything_else_in_the_transaction(world: World)
     verbs = [s.split()[0] for s in world.standin.log[begin:]]
     assert verbs == [
         "BEGIN", "LOCK", "SELECT", "SELECT", "DELETE", "COPY", "SELECT", "INSERT", "INSERT",
-        "INSERT", "COMMIT",
+        "INSERT", "INSERT", "COMMIT",
     ]  # fmt: skip
 
 

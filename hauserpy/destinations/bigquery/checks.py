@@ -7,6 +7,7 @@ from typing import Any
 
 from hauserpy.config import Settings
 from hauserpy.destinations import gcp
+from hauserpy.destinations.bigquery import state
 from hauserpy.destinations.bigquery.bucket import Bucket
 from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.queries import create_lock
@@ -88,7 +89,8 @@ class _Probe:
         """Whether the columns fit; a table that is not there fits."""
         names = self._tables.names
         found = self._tables.find(names.export)
-        self._tables.state()
+        stored = state.read_existing(self._connection, self._tables, self._tables.state())
+        state.refuse_foreign_rows(self._connection, self._tables, stored)
         if found is None:
             return f"{names.export} will be created"
         wanted = table_columns(catalogue(self._settings.include_mobile_apps_fields))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from hauserpy.config import Settings
-from hauserpy.destinations import sql
+from hauserpy.destinations import scope, sql
 from hauserpy.destinations.base import refuse_miscounted
 from hauserpy.destinations.bigquery import checks, plans, state
 from hauserpy.destinations.bigquery.client import Connection
@@ -24,6 +24,7 @@ from hauserpy.destinations.bigquery.script import (
     Export,
     Plan,
     looks_for_lost,
+    quoted,
     transaction,
 )
 from hauserpy.destinations.bigquery.staging import Staging, safe
@@ -82,6 +83,7 @@ class BigQuery:
         self._staging = Staging(
             self._connection, self._jobs, self._tables, settings, clock=clock, sleep=sleep
         )
+        self._scope = scope.scope_of(settings, "ExportTable", settings.bigquery.export_table)
         self._export: Export | None = None
         self._stored: sql.Stored | None = None
         self._tried: set[str] = set()
@@ -96,6 +98,7 @@ class BigQuery:
         found = self._tables.state()
         self._stored = state.read_existing(self._connection, self._tables, found)
         ledger = self._trusted(self._stored)
+        state.refuse_foreign_rows(self._connection, self._tables, self._stored)
         self._tables.ensure_state(found, self._define)
         export = self._export = self._tables.ensure_export(fields)
         self._staging.sweep()
@@ -161,7 +164,8 @@ class BigQuery:
             if ledger.checkpoint is not None and ledger.checkpoint >= checkpoint:
                 return
             plan = self._fresh(stored, lambda s: plans.to_advance(
-                s, self._trusted(s), load, checkpoint, expected))  # fmt: skip
+                s, self._trusted(s), load, checkpoint, expected,
+                scope=scope.encode(self._scope)))  # fmt: skip
             try:
                 self._run(plan, attempt, "")
             except JobFailed as failed:
@@ -206,7 +210,10 @@ class BigQuery:
         return stored
 
     def _trusted(self, stored: sql.Stored) -> Ledger:
-        ledger = stored.ledger(self._tables.names.sync)
+        names = self._tables.names
+        forget = f"UPDATE {quoted(names.lock)} SET Scope = NULL WHERE TRUE"
+        sql.refuse_other_scope(stored, self._scope, names.ledger, forget)
+        ledger = stored.ledger(names.sync)
         ledger.refuse_future(self._clock())
         return ledger
 
@@ -220,7 +227,7 @@ class BigQuery:
     ) -> Plan:
         return self._fresh(stored, lambda s: plans.to_load(
             s, self._trusted(s), entry, expected, checkpoint, self._strays_until,
-            look=looks_for_lost(export, entry.kind)))  # fmt: skip
+            scope=scope.encode(self._scope), look=looks_for_lost(export, entry.kind)))  # fmt: skip
 
     def _fresh(self, stored: sql.Stored, plan: Callable[[sql.Stored], Plan]) -> Plan:
         """A plan from what was read last; when that speaks against it, from what is there now."""

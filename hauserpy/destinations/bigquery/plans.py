@@ -18,12 +18,14 @@ def to_load(
     checkpoint: datetime | None,
     strays_until: datetime | None,
     *,
+    scope: str,
     look: bool = False,
 ) -> Plan:
     """How ``entry`` is loaded; ``before`` is the ledger that ``stored`` means.
 
     ``strays_until`` is the latest EventStart of rows without BundleStartTime past the checkpoint,
-    which a crash of the Go hauser left; None when there are none. ``look`` says to look for rows of
+    which a crash of the Go hauser left; None when there are none. ``scope`` is what the ledger is of
+    when it does not say so yet (`hauserpy.destinations.scope`). ``look`` says to look for rows of
     the window that the ledger has lost. Raises LedgerMoved.
     """
     after = before.after(entry, expected=expected, checkpoint=checkpoint)
@@ -35,6 +37,8 @@ def to_load(
         window=entry.window,
         seen=() if stored.first_contact else seen,
         added=_added(stored, after),
+        scope=scope,
+        known_scope=stored.scope,
         checkpoint=checkpoint,
         sync_id=sync_id(entry),
         adopted=stored.synced if stored.first_contact else None,
@@ -46,7 +50,13 @@ def to_load(
 
 
 def to_advance(
-    stored: Stored, before: Ledger, load: str, checkpoint: datetime, expected: frozenset[str]
+    stored: Stored,
+    before: Ledger,
+    load: str,
+    checkpoint: datetime,
+    expected: frozenset[str],
+    *,
+    scope: str,
 ) -> Plan:
     """How the checkpoint is raised over windows that are loaded. Raises LedgerMoved."""
     after = before.advanced(checkpoint, expected)
@@ -57,6 +67,8 @@ def to_advance(
         seen=() if stored.first_contact else before.overlapping(window),
         added=_added(stored, after) if stored.first_contact else (),
         keep_seen=True,
+        scope=scope,
+        known_scope=stored.scope,
         checkpoint=checkpoint,
         adopted=stored.synced if stored.first_contact else None,
     )
@@ -72,6 +84,7 @@ def stored_after(stored: Stored, plan: Plan) -> Stored:
         tuple(e for e in stored.entries if e not in gone) + plan.added,
         checkpoint,
         max(synced, default=None),
+        plan.known_scope or plan.scope,
     )
 
 

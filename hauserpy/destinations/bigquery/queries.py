@@ -14,8 +14,8 @@ def read_state(names: Names, *, ledger: bool, lock: bool, sync: bool) -> str:
     """One SELECT, hence one snapshot, of what the tables that exist hold.
 
     The columns are the ledger's. One more row, whose Kind is `STATE`, has SyncTable's greatest
-    BundleEndTime as StartTime, the lock's Checkpoint as StopTime, and how many rows the lock table
-    has as Records.
+    BundleEndTime as StartTime, the lock's Checkpoint as StopTime, its Scope as Reason, and how many
+    rows the lock table has as Records.
     """
     table = quoted(names.lock)
     told = {
@@ -23,6 +23,7 @@ def read_state(names: Names, *, ledger: bool, lock: bool, sync: bool) -> str:
         "StopTime": f"(SELECT MAX(Checkpoint) FROM {table})" if lock else None,
         "Kind": f"'{STATE}'",
         "Records": f"(SELECT COUNT(*) FROM {table})" if lock else None,
+        "Reason": f"(SELECT MAX(Scope) FROM {table})" if lock else None,
     }
     values = [
         f"{told.get(name) or f'CAST(NULL AS {TYPES[kind]})'} AS {name}"
@@ -43,6 +44,15 @@ def create_lock(name: str) -> str:
         f"CAST(NULL AS {TYPES[kind]}) AS {n}" for n, kind in sql.LOCK_COLUMNS.items()
     )
     return f"CREATE TABLE IF NOT EXISTS {quoted(name)} ({columns}) AS SELECT {values}"
+
+
+def any_window(name: str, start: str, partition: str) -> str:
+    """A row that was loaded for a window, by the column ``start``, if there is one; ``partition``
+    is the column by which the table may demand a filter."""
+    return (
+        f"SELECT 1 AS Found FROM {quoted(name)} WHERE {quoted(start)} IS NOT NULL"
+        f" AND ({partition} IS NULL OR {partition} IS NOT NULL) LIMIT 1"
+    )
 
 
 def leftover_reach(name: str, export: Export) -> str:

@@ -126,6 +126,10 @@ class Plan:
     seen: tuple[LedgerEntry, ...] = ()
     keep_seen: bool = False
     added: tuple[LedgerEntry, ...] = ()
+    scope: str = ""
+    """What the ledger is to say that it is of (`hauserpy.destinations.scope`)."""
+    known_scope: str | None = None
+    """What it says; None: nothing yet."""
     checkpoint: datetime | None = None
     sync_id: int = -1
     adopted: datetime | None = None
@@ -186,6 +190,7 @@ def transaction(names: Names, export: Export | None, plan: Plan) -> Script:
     made.require(f"(SELECT COUNT(*) FROM {lock}) = 1", LOCK)
     made.require(f"(SELECT COUNT(*) FROM {ledger} WHERE LoadId = {load}) = 0", LOADED)
     made.require(f"(SELECT COUNT(*) FROM {ledger} WHERE {_SENSELESS}) = 0", MOVED)
+    _require_scope(made, lock, plan)
     _require_seen(made, names, plan)
     _require_no_hauser(made, names, plan)
     if export is not None:
@@ -230,6 +235,15 @@ def _key(entry: LedgerEntry) -> str:
 
 def _micros(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _require_scope(made: Script, lock: str, plan: Plan) -> None:
+    if plan.known_scope is not None:
+        known = made.value(FieldType.STRING, plan.known_scope)
+        made.require(f"(SELECT COUNT(*) FROM {lock} WHERE Scope = {known}) = 1", MOVED)
+        return
+    made.require(f"(SELECT COUNT(*) FROM {lock} WHERE Scope IS NOT NULL) = 0", MOVED)
+    made.add(f"UPDATE {lock} SET Scope = {made.value(FieldType.STRING, plan.scope)} WHERE TRUE")
 
 
 def _require_seen(made: Script, names: Names, plan: Plan) -> None:

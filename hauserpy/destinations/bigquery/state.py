@@ -11,7 +11,7 @@ from hauserpy.destinations.bigquery import queries, script
 from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.jobs import api_parameter, labels
 from hauserpy.destinations.bigquery.script import Export, Names, Parameter
-from hauserpy.destinations.bigquery.tables import Tables
+from hauserpy.destinations.bigquery.tables import Tables, partition_column
 from hauserpy.destinations.sql import Stored
 from hauserpy.errors import LedgerUnreadable
 from hauserpy.fields import BUNDLE_START
@@ -45,6 +45,19 @@ def _read_existing(connection: Connection, names: Names, found: Mapping[str, Any
     return stored
 
 
+def refuse_foreign_rows(connection: Connection, tables: Tables, stored: Stored) -> None:
+    """Raise LedgerUnreadable when a new ledger would begin over rows that another one knows."""
+    if not stored.blank or (found := tables.find(tables.names.export)) is None:
+        return
+    columns = [f.name for f in found.schema if f.name.casefold() == BUNDLE_START.casefold()]
+    if not columns or not found.num_rows:
+        return
+    partition = partition_column(found) or script.quoted(columns[0])
+    text = queries.any_window(tables.names.export, columns[0], partition)
+    if _rows(connection, text):
+        raise sql.foreign_rows(tables.names.export, tables.names.ledger)
+
+
 def leftover_reach(
     connection: Connection, names: Names, export: Export, after: datetime
 ) -> datetime | None:
@@ -72,7 +85,7 @@ def _read(connection: Connection, names: Names, there: Mapping[str, bool]) -> St
     if there[names.lock] and state["Records"] != 1:
         raise _torn(f"table {names.lock} has {state['Records']} rows, and must have one.")
     entries = (r for r in rows if r["Kind"] != queries.STATE)
-    return sql.stored(entries, state["StopTime"], state["StartTime"])
+    return sql.stored(entries, state["StopTime"], state["StartTime"], state["Reason"])
 
 
 def _torn(reason: str) -> LedgerUnreadable:

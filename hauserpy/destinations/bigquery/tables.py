@@ -241,6 +241,14 @@ class Tables:
             )
 
 
+def partition_column(found: Any) -> str | None:
+    """By which partitions are told apart, as SQL; None where time does not tell any."""
+    partitioning = found.time_partitioning
+    if partitioning is None:
+        return None
+    return "_PARTITIONTIME" if partitioning.field is None else script.quoted(partitioning.field)
+
+
 def ingestion(found: Any) -> str | None:
     """The size of an ingestion-time partitioned table's partitions; None for other tables."""
     partitioning = found.time_partitioning

@@ -101,6 +101,7 @@ class Objects:
         self._store = store
         self._sleep = sleep
         self._leftovers = Leftovers(store, clock)
+        self._scope = files.file_scope(settings)
         # hauser reads the one without the prefix, and writes the one with it.
         with_prefix = settings.file_prefix + files.HAUSER_MARK
         self._marks = tuple(dict.fromkeys((files.HAUSER_MARK, with_prefix)))
@@ -153,7 +154,8 @@ class Objects:
 
         try:
             state = self._change(state, change)
-        except LedgerMoved:
+        except (LedgerMoved, ConfigError):
+            # The latter: meanwhile the ledger was begun by another configuration.
             if uploaded is not None:
                 self._discard(uploaded)
             raise
@@ -209,7 +211,7 @@ class Objects:
         if read is None:
             ours, remove, version = None, _NOTHING, ABSENT
         else:
-            (ours, remove), version = document.decode(read[0], place), read[1]
+            (ours, remove), version = document.decode(read[0], place, self._scope), read[1]
         latest = self._latest(marks, known=ours is not None and ours.checkpoint is not None)
         ledger = files.settle(ours, latest, self._store.place + files.HAUSER_MARK)
         return State(ledger, remove, version, marks)
@@ -238,7 +240,7 @@ class Objects:
             ledger, more = made
             left = self._remove(state)
             remove = tuple({f.name: f for f in (*left, *more)}.values())
-            data = document.encode(ledger, remove)
+            data = document.encode(ledger, self._scope, remove)
             try:
                 version = self._store.write(files.LEDGER, data, only_if=state.version)
                 return replace(state, ledger=ledger, remove=remove, version=version)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from hauserpy.destinations import files
+from hauserpy.destinations.scope import Scope
 from hauserpy.errors import LedgerUnreadable
 from hauserpy.ledger import Ledger
 from hauserpy.model import StoredFile
@@ -33,18 +34,18 @@ class State:
         return frozenset(f.name for e in self.ledger.entries for f in e.files)
 
 
-def encode(ledger: Ledger, remove: Iterable[StoredFile]) -> bytes:
+def encode(ledger: Ledger, scope: Scope, remove: Iterable[StoredFile]) -> bytes:
     """The document of `files.encode`, with one key more when there is something to remove."""
-    document = files.encode(ledger)
+    document = files.encode(ledger, scope)
     listed = [{"name": f.name, "size": f.size, "digest": f.digest} for f in remove]
     if not listed:
         return document
     return b'%b,"remove":%b}\n' % (document.rstrip()[:-1], orjson.dumps(listed))
 
 
-def decode(document: bytes, place: str) -> tuple[Ledger, tuple[StoredFile, ...]]:
-    """The inverse of `encode`; raises LedgerUnreadable for anything else."""
-    ledger = files.decode(document, place)
+def decode(document: bytes, place: str, scope: Scope) -> tuple[Ledger, tuple[StoredFile, ...]]:
+    """The inverse of `encode`; raises what `files.decode` does."""
+    ledger = files.decode(document, place, scope)
     try:
         data: Any = orjson.loads(document)
         listed = data.get("remove", [])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hauserpy.config import Settings
 from hauserpy.destinations import aws
-from hauserpy.destinations.redshift import copy, tables
+from hauserpy.destinations.redshift import copy, state, tables
 from hauserpy.destinations.redshift.connection import Database, Link
 from hauserpy.destinations.redshift.failures import LoadFailed
 from hauserpy.destinations.redshift.staging import Staging
@@ -92,6 +92,7 @@ def _existing(database: Database, place: Place, fields: Sequence[Field]) -> str:
                         f"{privilege.upper()} on {place.schema}.{table} is not granted.",
                         f"GRANT {privilege.upper()} ON {place.schema}.{table} TO the user.",
                     )
+        state.refuse_foreign_rows(link, place, state.read_existing(link, place))
         if not filled:
             return f"{place.schema}.{names.export} will be created with {missing} columns"
         return f"{place.schema}.{names.export} has {filled} of the columns, {missing} will be added"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hauserpy.config import Settings
-from hauserpy.destinations import aws, sql
+from hauserpy.destinations import aws, scope, sql
 from hauserpy.destinations.base import refuse_miscounted
 from hauserpy.destinations.redshift import checks, copy, state, tables
 from hauserpy.destinations.redshift.connection import STATEMENT_TIMEOUT, Database, Link
@@ -62,6 +62,7 @@ class Redshift:
             settings, clock=clock, sleep=sleep, statement_timeout=statement_timeout
         )
         self._staging = Staging(settings, clock=clock)
+        self._scope = scope.scope_of(settings, "ExportTable", self._names.export)
         self._found: Place | None = None
         self._state_ready = False
         self._layout: Layout | None = None
@@ -74,9 +75,11 @@ class Redshift:
 
     def prepare(self, fields: Sequence[Field]) -> Layout:
         self._ensure_state()
-        columns, custom_vars = tables.ensure_export(
-            self._database, self._place(), fields, self._settings
-        )
+        place = self._place()
+        stored = self._database.run(lambda link: state.read(link, place))
+        self._trusted(stored, place)
+        self._database.run(lambda link: state.refuse_foreign_rows(link, place, stored))
+        columns, custom_vars = tables.ensure_export(self._database, place, fields, self._settings)
         self._staging.sweep()
         self._layout = Layout(
             columns=columns,
@@ -96,7 +99,7 @@ class Redshift:
     def ledger(self) -> Ledger:
         place = self._place()
         stored = self._database.run(lambda link: state.read_existing(link, place))
-        return self._trusted(stored)
+        return self._trusted(stored, place)
 
     def load(
         self,
@@ -119,12 +122,13 @@ class Redshift:
             for other in stored.entries:
                 if other.load == entry.load:
                     return other
-            before = self._trusted(stored)
+            before = self._trusted(stored, place)
             after = before.after(entry, expected=expected, checkpoint=checkpoint)
             self._delete_replaced(link, place, entry)
             if manifest is not None:
                 self._copy(link, place, entry, manifest)
-            state.write(link, place, stored, after, sync_id=sql.sync_id(entry), now=now)
+            state.write(link, place, stored, after, scope=self._scope, sync_id=sql.sync_id(entry),
+                        now=now)  # fmt: skip
             return entry
 
         filled = [part for part in parts if part.records]
@@ -144,8 +148,9 @@ class Redshift:
         def advance(link: Link) -> None:
             state.lock(link, place)
             stored = state.read(link, place)
-            after = self._trusted(stored).advanced(checkpoint, expected)
-            state.write(link, place, stored, after, sync_id=-1, now=self._clock())
+            after = self._trusted(stored, place).advanced(checkpoint, expected)
+            state.write(link, place, stored, after, scope=self._scope, sync_id=-1,
+                        now=self._clock())  # fmt: skip
 
         self._database.transaction(advance)
 
@@ -169,7 +174,8 @@ class Redshift:
             tables.ensure_state(self._database, self._place())
             self._state_ready = True
 
-    def _trusted(self, stored: sql.Stored) -> Ledger:
+    def _trusted(self, stored: sql.Stored, place: Place) -> Ledger:
+        state.refuse_other_scope(stored, self._scope, place)
         ledger = stored.ledger(self._names.sync)
         ledger.refuse_future(self._clock())
         return ledger

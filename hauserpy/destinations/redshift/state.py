@@ -2,7 +2,7 @@
 
 Our checkpoint is a row of the ledger table (kind ``checkpoint``), not of the lock table: LOCK shuts
 readers out ("LOCK" in the Database Developer Guide: always ACCESS EXCLUSIVE), and `status` must not
-wait for a COPY.
+wait for a COPY. So is what the ledger is of (kind ``scope``, see `hauserpy.destinations.scope`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from typing import Any
 from hauserpy.destinations import sql
 from hauserpy.destinations.redshift.connection import Link
 from hauserpy.destinations.redshift.tables import Place, catalog, quoted
+from hauserpy.destinations.scope import Scope, encode
 from hauserpy.errors import LedgerUnreadable
+from hauserpy.fields import BUNDLE_START
 from hauserpy.ledger import Ledger
 from hauserpy.model import BEGINNING, LedgerEntry
 
 _CHECKPOINT = "checkpoint"
+_SCOPE = "scope"
 _COLUMNS = tuple(sql.LEDGER_COLUMNS)
 _LISTED = ", ".join(quoted(c.lower()) for c in _COLUMNS)
 
@@ -60,8 +63,28 @@ def refuse_torn(link: Link, place: Place) -> None:
 def _stored(rows: Sequence[tuple[Any, ...]], synced: datetime | None) -> sql.Stored:
     named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
     marks = [row["StopTime"] for row in named if row["Kind"] == _CHECKPOINT]
-    entries = [row for row in named if row["Kind"] != _CHECKPOINT]
-    return sql.stored(entries, max(marks, default=None), synced)
+    scopes = [row["Reason"] or "" for row in named if row["Kind"] == _SCOPE]
+    entries = [row for row in named if row["Kind"] not in (_CHECKPOINT, _SCOPE)]
+    return sql.stored(entries, max(marks, default=None), synced, max(scopes, default=None))
+
+
+def refuse_other_scope(stored: sql.Stored, scope: Scope, place: Place) -> None:
+    """See `hauserpy.destinations.sql`."""
+    forget = f"DELETE FROM {place.ledger} WHERE kind = '{_SCOPE}'"
+    sql.refuse_other_scope(stored, scope, place.ledger, forget)
+
+
+def refuse_foreign_rows(link: Link, place: Place, stored: sql.Stored) -> None:
+    """Raise LedgerUnreadable when a new ledger would begin over rows that another one knows."""
+    if not stored.blank:
+        return
+    columns = catalog(link, place, [place.names.export]).get(place.names.export, ())
+    start = BUNDLE_START.lower()
+    if start not in {c.name for c in columns}:
+        return
+    look = f"SELECT 1 FROM {place.export} WHERE {quoted(start)} IS NOT NULL LIMIT 1"
+    if link.execute(look):
+        raise sql.foreign_rows(place.export, place.ledger)
 
 
 def lock(link: Link, place: Place) -> None:
@@ -75,6 +98,7 @@ def write(
     before: sql.Stored,
     after: Ledger,
     *,
+    scope: Scope,
     sync_id: int,
     now: datetime,
 ) -> None:
@@ -85,14 +109,17 @@ def write(
         # Windows are disjoint, so that a start names one entry.
         starts = ", ".join(["%s"] * len(gone))
         link.execute(
-            f"DELETE FROM {place.ledger} WHERE kind <> '{_CHECKPOINT}' AND starttime IN ({starts})",
+            f"DELETE FROM {place.ledger} WHERE kind NOT IN ('{_CHECKPOINT}', '{_SCOPE}')"
+            f" AND starttime IN ({starts})",
             [_naive(e.window.start) for e in gone],
         )
     rows = [_values(e) for e in come]
+    if before.scope is None:
+        rows.append(_mark(_SCOPE, BEGINNING, now, encode(scope)))
     if after.checkpoint is not None and after.checkpoint != before.checkpoint:
         if before.checkpoint is not None:
             link.execute(f"DELETE FROM {place.ledger} WHERE kind = '{_CHECKPOINT}'")
-        rows.append(_checkpoint(after.checkpoint, now))
+        rows.append(_mark(_CHECKPOINT, after.checkpoint, now))
         if before.synced is None or after.checkpoint > before.synced:
             link.execute(
                 f"INSERT INTO {place.sync} (id, processed, bundleendtime) VALUES (%s, %s, %s)",
@@ -109,12 +136,14 @@ def _values(entry: LedgerEntry) -> list[object]:
     return [_plain(row[column]) for column in _COLUMNS]
 
 
-def _checkpoint(moment: datetime, now: datetime) -> list[object]:
+def _mark(kind: str, moment: datetime, now: datetime, reason: str | None = None) -> list[object]:
+    """A row that is no entry."""
     row: dict[str, object] = {
         "StartTime": BEGINNING,
         "StopTime": moment,
-        "Kind": _CHECKPOINT,
+        "Kind": kind,
         "LoadedAt": now,
+        "Reason": reason,
         "Version": 1,
     }
     return [_plain(row.get(column)) for column in _COLUMNS]
