@@ -282,6 +282,62 @@ def test_leftovers_of_dead_runs_are_swept_and_those_of_others_kept(world: World)
     assert sorted(world.objects()) == sorted(kept[2:])
 
 
+def _owned_by_another(world: World, redshift: Callable[..., RedshiftStandin], lacks: str) -> None:
+    """The tables of a load, which hauser may fill and does not own; ``lacks`` is a column less."""
+    world.standin = redshift(users={"hauser": PASSWORD, "owner": "x"})
+    world.ready()
+    sql = world.standin.sql
+    for (table,) in sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        sql(f"ALTER TABLE {table} OWNER TO owner")
+        sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO hauser")
+    if lacks:
+        sql(f"ALTER TABLE fsexport DROP COLUMN {lacks}")
+
+
+def test_check_tells_that_only_the_owner_may_add_columns(
+    world: World, redshift: Callable[..., RedshiftStandin]
+) -> None:
+    _owned_by_another(world, redshift, lacks="pagename")
+    ok, detail, remedy = checks(world)["Redshift tables"]
+    assert not ok and "pagename" in detail and "public.fsexport" in detail
+    with pytest.raises(AccessDenied) as raised:
+        world.ready()
+    assert str(raised.value) == f"{detail} {remedy}"
+    found = re.search(r"ALTER TABLE .*?;", remedy)
+    assert found is not None
+    world.standin.sql(found[0])
+    ok, detail, _ = checks(world)["Redshift tables"]
+    assert ok and "1 will be added" in detail
+    world.ready()
+
+
+def test_who_may_add_columns_without_being_the_owner_is_let_be(
+    world: World, redshift: Callable[..., RedshiftStandin]
+) -> None:
+    """Redshift grants ALTER as well, and has no function that tells."""
+    _owned_by_another(world, redshift, lacks="pagename")
+    world.standin.sql("GRANT owner TO hauser")
+    try:
+        assert checks(world)["Redshift tables"][0]
+        columns = "SELECT attname FROM pg_attribute WHERE attrelid = 'fsexport'::regclass"
+        names = {name for (name,) in world.standin.sql(columns)}
+        assert "pagename" not in names and not any("check" in name for name in names)
+    finally:
+        world.standin.sql("REVOKE owner FROM hauser")
+
+
+def test_nobody_need_own_a_table_that_lacks_nothing(
+    world: World, redshift: Callable[..., RedshiftStandin]
+) -> None:
+    _owned_by_another(world, redshift, lacks="")
+    world.standin.log.clear()
+    assert checks(world)["Redshift tables"][0]
+    assert not [s for s in world.standin.log if s.startswith("ALTER")]
+    destination, layout = world.ready()
+    world.load(destination, layout, 0)
+    assert world.texts() == expected_texts(0)
+
+
 class _Aws(http.server.BaseHTTPRequestHandler):
     """Answers GetClusterCredentials and redshift-serverless GetCredentials."""
 

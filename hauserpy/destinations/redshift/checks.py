@@ -93,9 +93,12 @@ def _existing(database: Database, place: Place, fields: Sequence[Field]) -> str:
                         f"GRANT {privilege.upper()} ON {place.schema}.{table} TO the user.",
                     )
         state.refuse_foreign_rows(link, place, state.read_existing(link, place))
+        table = f"{place.schema}.{names.export}"
         if not filled:
-            return f"{place.schema}.{names.export} will be created with {missing} columns"
-        return f"{place.schema}.{names.export} has {filled} of the columns, {missing} will be added"
+            return f"{table} will be created with {len(missing)} columns"
+        if missing:
+            tables.check_extension(link, place, missing)
+        return f"{table} has {len(filled)} of the columns, {len(missing)} will be added"
 
     return database.run(look)
 

@@ -17,7 +17,7 @@ from hauserpy.config import Settings
 from hauserpy.config.names import Unfit, redshift_name
 from hauserpy.destinations import sql
 from hauserpy.destinations.redshift.connection import Database, Link
-from hauserpy.errors import ConfigError, DestinationRefused
+from hauserpy.errors import AccessDenied, ConfigError, DestinationRefused
 from hauserpy.fields import Field, reconcile, table_columns
 from hauserpy.model import Column, CustomVarsKind, FieldType
 
@@ -202,8 +202,11 @@ def ensure_export(
                     " SORTKEY (eventstart)")  # fmt: skip
             columns = catalog(link, place, [table])[table]
         filled, missing = _reconciled(wanted, columns, f"{place.schema}.{table}")
-        for column in missing:
-            _add(link, place.export, column.name, _sql_type(column, settings))
+        try:
+            for column in missing:
+                _add(link, place.export, column.name, _sql_type(column, settings))
+        except AccessDenied:
+            raise _not_owner(link, place, missing) from None
         if missing:
             columns = catalog(link, place, [table])[table]
             filled, _ = _reconciled(wanted, columns, f"{place.schema}.{table}")
@@ -214,15 +217,54 @@ def ensure_export(
     return database.run(ensure)
 
 
-def check_export(link: Link, place: Place, fields: Sequence[Field]) -> tuple[int, int]:
-    """How many columns of an existing table would be filled and added; (0, all) without one.
-    Changes nothing; raises DestinationRefused as `ensure_export` does."""
+def check_export(
+    link: Link, place: Place, fields: Sequence[Field]
+) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+    """The columns of an existing table that would be filled, and those that would be added; all are
+    to be added without one. Changes nothing; raises DestinationRefused as `ensure_export` does."""
     wanted = table_columns(fields)
     columns = catalog(link, place, [place.names.export]).get(place.names.export)
     if columns is None:
-        return 0, len(wanted)
-    filled, missing = _reconciled(wanted, columns, f"{place.schema}.{place.names.export}")
-    return len(filled), len(missing)
+        return (), wanted
+    return _reconciled(wanted, columns, f"{place.schema}.{place.names.export}")
+
+
+def check_extension(link: Link, place: Place, missing: Sequence[Column]) -> None:
+    """Raise AccessDenied unless the user may add columns to the table, which exists.
+
+    The owner may, a superuser, and whoever was granted ALTER ("ALTER TABLE"); since no function
+    tells of the last (`has_table_privilege` does not know it), who is not the owner tries, in a
+    transaction that is rolled back.
+    """
+    ((own,),) = link.execute(
+        "SELECT pg_get_userbyid(c.relowner) = current_user"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s",
+        (place.schema, place.names.export),
+    )
+    if own:
+        return
+    denied = False
+    link.execute("BEGIN")
+    try:
+        link.execute(f"ALTER TABLE {place.export} ADD COLUMN hauserpy_check BIGINT")
+    except AccessDenied:
+        denied = True
+    finally:
+        link.execute("ROLLBACK")
+    if denied:
+        raise _not_owner(link, place, missing)
+
+
+def _not_owner(link: Link, place: Place, missing: Sequence[Column]) -> AccessDenied:
+    ((user,),) = link.execute("SELECT current_user")
+    table = f"{place.schema}.{place.names.export}"
+    names = ", ".join(c.name.lower() for c in missing)
+    return AccessDenied(
+        f"{table} lacks the columns {names}, and {user} may not add them.",
+        f"Only an owner may: ALTER TABLE {place.export} OWNER TO {quoted(str(user))}; or let its"
+        " owner add them.",
+    )
 
 
 def _reconciled(
