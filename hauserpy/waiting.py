@@ -10,8 +10,11 @@ from datetime import UTC, datetime
 
 from hauserpy.errors import Interrupted
 
-_DAY = 86_400
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
 _YEAR = 365 * _DAY
+_UNITS = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s"))
 
 
 def utc_now() -> datetime:
@@ -33,17 +36,18 @@ class Timing:
 
 
 def span(seconds: float) -> str:
-    """A length of time for a message: ``45 s``, ``15 min 1 s``, ``6 h``, ``3 d``, ``2 years``."""
-    if seconds < 120:
+    """A length of time for a message: ``250 ms``, ``4.5 s``, ``15 min 1 s``, ``3 h 5 min``,
+    ``2 d 4 h``, ``3 years``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < _MINUTE:
         return f"{seconds:.3g} s"
-    if seconds < 7200:
-        minutes, rest = divmod(round(seconds), 60)
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    if seconds < 2 * _DAY:
-        return f"{seconds / 3600:.0f} h"
-    if seconds < 2 * _YEAR:
-        return f"{seconds / _DAY:.0f} d"
-    return f"{seconds / _YEAR:.0f} years" if seconds < 100 * _YEAR else "over 100 years"
+    if seconds >= 2 * _YEAR:
+        return f"{seconds / _YEAR:.0f} years" if seconds < 100 * _YEAR else "over 100 years"
+    whole = round(seconds)
+    unit, name, below, below_name = next(u for u in _UNITS if whole >= u[0])
+    rest = whole % unit // below
+    return f"{whole // unit} {name}" + (f" {rest} {below_name}" if rest else "")
 
 
 class Waiter:

@@ -14,6 +14,7 @@ from hauserpy.cli.options import Common
 from hauserpy.engine.report import Summary
 from hauserpy.errors import HauserpyError
 from hauserpy.model import Bundle, EntryKind, LedgerEntry, rfc3339
+from hauserpy.waiting import span
 
 
 def size(count: float) -> str:
@@ -23,20 +24,6 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-
-
-def span(seconds: float) -> str:
-    """``0.8 s``, ``4 min 10 s``, ``3 h 5 min``, ``2 d 4 h``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for unit, name, below, below_name in (
-        (86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"),
-    ):  # fmt: skip
-        if whole >= unit:
-            rest = whole % unit // below
-            return f"{whole // unit} {name}" + (f" {rest} {below_name}" if rest else "")
-    return f"{whole} s"
 
 
 def changes_text(summary: dict[str, dict[str, int]]) -> str:
@@ -241,6 +228,10 @@ def console_for(common: Common) -> Console:
     return Console(common)
 
 
+def _taken(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else span(seconds)
+
+
 def summary_text(summary: Summary, now: datetime, nothing: str = "nothing was due") -> str:
     """What a run did, in a few lines for people; ``nothing`` where it loaded none."""
     loaded = [e for e in summary.loaded if e.kind is not EntryKind.SKIP]
@@ -250,7 +241,7 @@ def summary_text(summary: Summary, now: datetime, nothing: str = "nothing was du
         rate = summary.bytes / summary.seconds if summary.seconds else 0
         lines.append(
             f"loaded {bundles}: {summary.records:,} records, {size(summary.bytes)}"
-            f" in {span(summary.seconds)} ({size(rate)}/s)"
+            f" in {_taken(summary.seconds)} ({size(rate)}/s)"
         )
     elif not lines:
         lines.append(nothing)

@@ -8,13 +8,14 @@ import click
 
 from hauserpy.cli.answer import answer
 from hauserpy.cli.common import command
-from hauserpy.cli.console import changes_text, size, span
+from hauserpy.cli.console import changes_text, size
 from hauserpy.cli.look import read_ledger
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import now
 from hauserpy.engine.report import window_json
 from hauserpy.ledger import Ledger
 from hauserpy.model import Changes, EntryKind, rfc3339
+from hauserpy.waiting import span
 
 
 @command("status")

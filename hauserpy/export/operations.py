@@ -40,9 +40,9 @@ class Operation:
 class OperationFailed(Exception):
     """The API gave the export up (or knows nothing of it): create it anew, or tell why not."""
 
-    def __init__(self, details: str) -> None:
-        self.details = details
-        super().__init__(details)
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class NotReady(ApiUnavailable):
@@ -106,7 +106,7 @@ class Operations:
                 operation.export_id = _text_of(results, "searchExportId", what)
                 break
             if state == "FAILED":
-                raise OperationFailed(_details(answer, self._http.masked))
+                raise OperationFailed(f"the API gave it up: {_details(answer, self._http.masked)}")
             if state in ("CANCELED", "CANCELLED"):
                 raise OperationFailed("somebody cancelled it")
             percent = _percent(answer)

@@ -191,7 +191,7 @@ class Segments:
             except OperationFailed as failed:
                 self._refuse_closed(what)
                 self._forget(bundle, operation)
-                raise Again(f"the API gave it up ({failed.details})") from None
+                raise Again(failed.reason.rstrip(".")) from None
             except NotReady:
                 self._forget(bundle, operation)
                 self._operations.cancel(operation)

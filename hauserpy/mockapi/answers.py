@@ -57,17 +57,19 @@ def html() -> Response:
     return Response(200, {"Content-Type": "text/html; charset=utf-8"}, Content.of(_HTML))
 
 
+_FURTHEST = 200 * 10**9
+"""Seconds from now to a date that a calendar still has, in the year 8364."""
+
+
 def for_status(fault: Fault, now: datetime) -> Response:
     """The answer of a fault that is a status."""
     status = fault.status or 500
     headers = {}
     if status in {429, 503} and fault.retry_after is not None:
-        later = now + timedelta(seconds=fault.retry_after)
-        headers["Retry-After"] = (
-            email.utils.format_datetime(later, usegmt=True)
-            if fault.date
-            else str(fault.retry_after)
-        )
+        headers["Retry-After"] = str(fault.retry_after)
+        if fault.date:
+            later = now + timedelta(seconds=min(fault.retry_after, _FURTHEST))
+            headers["Retry-After"] = email.utils.format_datetime(later, usegmt=True)
     return error(status, "a fault of the mock API", headers)
 
 

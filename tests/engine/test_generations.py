@@ -191,7 +191,7 @@ def test_an_export_that_is_not_ready_in_time_exits_4_says_so_and_is_cancelled(
     )  # fmt: skip
     outcome = site.run("sync")
     assert outcome.code == 4
-    assert "not ready after 0.1 s (PollTimeout)" in outcome.err
+    assert "not ready after 100 ms (PollTimeout)" in outcome.err
     assert "raise PollTimeout or shorten ExportDuration" in outcome.err
     assert [o.state for o in api.operations] == ["CANCELED"]
     assert site.files() == []
