@@ -363,6 +363,62 @@ def test_ctas_makes_the_table_with_its_rows_once(client: gbq.Client, dataset: st
     assert run(client, f"SELECT a, s FROM {dataset}.one") == [(1, "x")]
 
 
+# STRING(n)
+
+
+def _limited(bigquery: Any, dataset: str) -> str:
+    fields = [
+        {"name": "a", "type": "STRING", "maxLength": "3"},
+        {"name": "b", "type": "STRING", "mode": "REQUIRED", "maxLength": "1"},
+    ]
+    bigquery.create_table(dataset, "limited", schema={"fields": fields})
+    return f"{bigquery.PROJECT}.{dataset}.limited"
+
+
+def test_a_limited_text_counts_characters(bigquery: Any, client: gbq.Client, dataset: str) -> None:
+    name = _limited(bigquery, dataset)
+    assert [f.max_length for f in client.get_table(name).schema] == [3, 1]
+    run(client, f"INSERT INTO `{name}` (a, b) VALUES ('ää🙂', 'ö'), (NULL, '')")
+    for values in ("'abcd', 'x'", "'abc', 'xy'"):
+        with pytest.raises(exceptions.BadRequest, match=r"STRING\(.\) has maximum length"):
+            run(client, f"INSERT INTO `{name}` (a, b) VALUES ({values})")
+    with pytest.raises(exceptions.BadRequest, match=r"STRING\(3\)"):
+        run(client, f"UPDATE `{name}` SET a = 'four' WHERE TRUE")
+    assert run(client, f"SELECT a, b FROM `{name}` ORDER BY b") == [(None, ""), ("ää🙂", "ö")]
+
+
+def test_a_load_job_refuses_a_text_beyond_its_limit(
+    bigquery: Any, client: gbq.Client, dataset: str
+) -> None:
+    name = _limited(bigquery, dataset)
+    for rows, good in (([{"a": "ää🙂", "b": "ö"}], True), ([{"a": "four", "b": "x"}], False)):
+        config = gbq.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON")
+        lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        job = client.load_table_from_file(io.BytesIO(lines), name, job_config=config)
+        if good:
+            job.result()
+            continue
+        with pytest.raises(exceptions.BadRequest, match="Rows: 1; errors: 1"):
+            job.result()
+        assert "maximum length 3 but got a value with length 4" in str(job.errors)
+
+
+def test_columns_beside_a_limited_text_can_be_added_and_relaxed(
+    bigquery: Any, client: gbq.Client, dataset: str
+) -> None:
+    table = client.get_table(_limited(bigquery, dataset))
+    relaxed = [gbq.SchemaField.from_api_repr({**f.to_api_repr(), "mode": "NULLABLE"})
+               for f in table.schema]  # fmt: skip
+    table.schema = [*relaxed, gbq.SchemaField("c", "INTEGER")]
+    made = client.update_table(table, ["schema"])
+    assert [(f.name, f.mode, f.max_length) for f in made.schema] == [
+        ("a", "NULLABLE", 3), ("b", "NULLABLE", 1), ("c", "NULLABLE", None),
+    ]  # fmt: skip
+    run(client, f"INSERT INTO `{table.reference}` (a, b, c) VALUES ('abc', NULL, 1)")
+    with pytest.raises(exceptions.BadRequest, match=r"STRING\(3\)"):
+        run(client, f"INSERT INTO `{table.reference}` (a) VALUES ('abcd')")
+
+
 # Scripts
 
 

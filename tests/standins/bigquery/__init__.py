@@ -9,6 +9,7 @@ itself. It is strict where a loader can go wrong:
 - scripts with ASSERT, IF without ELSE, ``@@row_count``, named parameters and transactions: one snapshot, rollback,
   UPDATE/DELETE/MERGE of one table conflict and the later one is aborted, appends never conflict,
   no DDL inside;
+- STRING(n), which refuses a longer text, in characters;
 - tables by column or ingestion time, schema patches with etag, expirations, locations, withheld
   permissions, error bodies as Google shapes them.
 

@@ -23,6 +23,7 @@ _RESERVED = ("_PARTITION", "_TABLE_", "_FILE_", "_ROW_TIMESTAMP", "__ROOT__", "_
 _PATCHABLE = ("schema", "labels", "expirationTime", "description", "timePartitioning")
 
 Field = dict[str, str]
+"""With name, type and mode, and of a STRING(n) also maxLength: n in decimal."""
 
 
 @dataclass
@@ -156,6 +157,11 @@ class Catalog:
             columns = [
                 f'"{f["name"]}" {duck_type(f["type"])}'
                 + (" NOT NULL" if f["mode"] == "REQUIRED" else "")
+                + (
+                    f' CHECK (length("{f["name"]}") <= {f["maxLength"]})'
+                    if "maxLength" in f
+                    else ""
+                )
                 for f in fields
             ]
             if made.by_ingestion:
@@ -205,6 +211,8 @@ class Catalog:
                         f" to {new['mode']}",
                     )
                 changes.append(f'ALTER COLUMN "{old["name"]}" DROP NOT NULL')
+            if new.get("maxLength") != old.get("maxLength"):
+                raise Refused("invalid", "A change of maxLength is not modelled by this stand-in")
         known = {f["name"].lower() for f in table.fields}
         for new in wanted:
             if new["name"].lower() not in known:
@@ -214,6 +222,8 @@ class Catalog:
                         f"Provided Schema does not match Table {table.full_name}. Cannot add"
                         f" required fields to an existing schema. (field: {new['name']})",
                     )
+                if "maxLength" in new:
+                    raise Refused("invalid", "A new STRING(n) is not modelled by this stand-in")
                 changes.append(f'ADD COLUMN "{new["name"]}" {duck_type(new["type"])}')
         cursor = self.cursor()
         for change in changes:
@@ -251,11 +261,16 @@ class Catalog:
 
 
 def _field(given: dict[str, Any]) -> Field:
-    return {
+    made = {
         "name": given["name"],
         "type": canonical(given["type"]),
         "mode": given.get("mode", "NULLABLE").upper(),
     }
+    if (length := given.get("maxLength")) is not None:
+        if made["type"] != "STRING" or int(length) < 1:
+            raise Refused("invalid", f"maxLength {length} does not fit field {made['name']}.")
+        made["maxLength"] = str(length)
+    return made
 
 
 def _check_names(fields: list[Field]) -> None:

@@ -199,7 +199,7 @@ def _json_lines(
                 at = by_name.get(key.lower())
                 if at is not None:
                     try:
-                        row[at] = from_json(value, fields[at]["type"])
+                        row[at] = _fitting(from_json(value, fields[at]["type"]), fields[at])
                     except (ValueError, OverflowError) as error:
                         raise ValueError(f"{error} Field: {key}") from None
                 elif not lenient:
@@ -241,13 +241,24 @@ def _csv(
             for at, cell in enumerate(cells[: len(fields)]):
                 kind = fields[at]["type"]
                 if cell != null and not (cell == "" and kind != "STRING"):
-                    row[at] = from_text(cell, kind)
+                    row[at] = _fitting(from_text(cell, kind), fields[at])
             _required(row, fields)
         except ValueError as error:
             problems.append(
                 f"Error while reading data, error message: {error} file {file}, row {number}"
             )
         yield row
+
+
+def _fitting(value: Any, own: Field) -> Any:
+    """A text within its STRING(n), which counts Unicode characters and cuts nothing: page "Data
+    types", under parameterized data types."""
+    most = own.get("maxLength")
+    if most is not None and isinstance(value, str) and len(value) > int(most):
+        raise ValueError(
+            f"STRING({most}) has maximum length {most} but got a value with length {len(value)}"
+        )
+    return value
 
 
 def _required(row: list[Any], fields: list[Field]) -> None:

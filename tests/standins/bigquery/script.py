@@ -358,6 +358,12 @@ class _Run:
 
 
 def _as_refusal(error: duckdb.Error) -> Refused:
+    if "CHECK constraint" in str(error):
+        found = re.search(r"length\((.+?)\) <= (\d+)", str(error))
+        name, most = found.groups() if found else ("?", "?")
+        return Refused(
+            "invalidQuery", f"STRING({most}) has maximum length {most}: a value of {name} is longer"
+        )
     if isinstance(error, duckdb.ConstraintException):
         name = str(error).rpartition(".")[2]
         return Refused("invalidQuery", f"Required field {name} cannot be null")
