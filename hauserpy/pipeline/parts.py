@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,9 @@ from hauserpy.model import Compression, Layout, Part, StageFormat, extension
 from hauserpy.pipeline.convert import Converted
 from hauserpy.staging import encoder_for, gzip
 from hauserpy.staging.gzip import Deflated, deflate
+
+_FLUSH_BYTES = 16 << 20
+"""So much is written before it is brought to the disk, while more is made of the bundle."""
 
 
 class PartWriter:
@@ -72,6 +76,7 @@ class _TextFile:
         self._raw = layout.format is StageFormat.RAW
         self._trailer = gzip.Trailer() if layout.compression is Compression.GZIP else None
         self._out = _create(path)
+        self._flusher = _Flusher(self._out)
         self._hash = hashlib.sha256()
         self._records = 0
         self._separator = b""
@@ -97,10 +102,12 @@ class _TextFile:
             self._text(b"]" if b"," in self._separator else self._separator + b"]")
         if self._trailer is not None:
             self._write(self._trailer.end())
+        self._flusher.end()
         _settle(self._out)
         return Part(self._path, self.size, self._records, self._hash.hexdigest())
 
     def abandon(self) -> None:
+        self._flusher.join()
         self._out.close()
 
     def _text(self, text: bytes) -> None:
@@ -117,6 +124,7 @@ class _TextFile:
             view = view[self._out.write(view) :]
         self._hash.update(data)
         self.size += len(data)
+        self._flusher.wrote(len(data))
 
 
 class _ParquetFile:
@@ -144,6 +152,41 @@ class _ParquetFile:
 
     def abandon(self) -> None:
         self._out.close()
+
+
+class _Flusher:
+    """Brings a file to the disk from a thread while it is written, so that its end is waited for
+    and not all of it."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._waiting = 0
+        self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
+
+    def wrote(self, size: int) -> None:
+        self._waiting += size
+        if self._waiting >= _FLUSH_BYTES and not (self._thread and self._thread.is_alive()):
+            self.end()
+            self._waiting = 0
+            self._thread = threading.Thread(target=self._flush, name="flush", daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        """Raises the OSError of what was flushed: the system tells it once, not at the next fsync."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+
+    def join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    def _flush(self) -> None:
+        try:
+            os.fsync(self._out.fileno())
+        except OSError as error:
+            self._error = error
 
 
 def _create(path: Path) -> BinaryIO:
