@@ -26,8 +26,8 @@ _SLOTS_A_WORKER = 3
 INLINE_BATCHES = 4
 """A bundle smaller than this is done before a worker has started."""
 
-
-_RUN = "from hauserpy.pipeline.worker import run; run()"
+_RUN = "import gc; gc.disable(); from hauserpy.pipeline.worker import run; run()"
+"""Imports make no rubbish to be collected."""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ memory that batches and their results travel through.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from dataclasses import replace
@@ -84,3 +85,5 @@ def run() -> None:
     """The process's entry: ``LINE MEMORY SLOTS SIZE`` are its arguments."""
     line, memory, count, size = map(int, sys.argv[1:])
     main(Line(line), Slots(memory, count, size))
+    # There is nothing to put away, and taking every module apart is a tenth of a worker's start.
+    os._exit(0)
