@@ -158,7 +158,7 @@ class Converter:
 
 def _values(records: Records | Scenes) -> list[dict[str, Any]]:
     if isinstance(records, Scenes):
-        return [*records.events, *records.scenes, *records.uncut.values()]
+        return [*records.events.values, *records.scenes.values, *records.uncut.values()]
     return records.values
 
 
@@ -170,7 +170,7 @@ def _few_at_a_time(records: Records | Scenes) -> Iterator[Records | Scenes]:
         return
     values = records.values
     for start in range(0, len(values), _MOST_AT_ONCE):
-        yield Records(values[start : start + _MOST_AT_ONCE], records.plain)
+        yield replace(records, values=values[start : start + _MOST_AT_ONCE])
 
 
 def _summed(several: Iterable[Rows]) -> Rows:

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from hauserpy.model import FieldType, Layout
-from hauserpy.staging.runs import objects, runs, spread
+from hauserpy.staging.runs import Runs, objects, spread
 from hauserpy.transform import Rows
 
 _MOST_REMEMBERED = 1 << 14
@@ -34,6 +34,7 @@ class CsvEncoder:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._runs = Runs(layout)
         null, empty = layout.null.encode(), b"" if layout.null else b'""'
         self._strings = {
             number: _Quoted(null, empty)
@@ -51,7 +52,7 @@ class CsvEncoder:
         if not rows.count:
             return b""
         fields: list[list[bytes]] = []
-        for run in runs(self._layout, rows.blocks):
+        for run in self._runs.of(rows.blocks):
             if run.block is None:
                 custom = objects(rows.blocks, run.places, lambda text: text.replace(b'"', b'""'))
                 # All hold quotes but the empty one.

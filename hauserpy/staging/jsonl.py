@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from hauserpy.model import CustomVarsKind, FieldType, Layout
-from hauserpy.staging.runs import objects, runs, spread
+from hauserpy.staging.runs import Runs, objects, spread
 from hauserpy.transform import Rows
 
 _FIRST, _BETWEEN, _LAST = b"[\n  ", b",\n  ", b"\n]"
@@ -23,6 +23,7 @@ class JsonLinesEncoder:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._runs = Runs(layout)
         self._objects = layout.custom_vars is CustomVarsKind.OBJECT
         self._int64_as_text = layout.int64_as_text
 
@@ -34,7 +35,7 @@ class JsonLinesEncoder:
         if not rows.count:
             return b""
         members: list[list[bytes]] = []
-        for run in runs(self._layout, rows.blocks):
+        for run in self._runs.of(rows.blocks):
             if run.block is None:
                 custom = objects(rows.blocks, run.places, None if self._objects else _escaped)
                 form = b"%b:%%b," if self._objects else b'%b:"%%b",'

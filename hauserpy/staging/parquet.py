@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from hauserpy.errors import ConfigError
 from hauserpy.model import Compression, FieldType, Layout, TimeStyle
-from hauserpy.staging.runs import objects, runs
+from hauserpy.staging.runs import Runs, objects
 from hauserpy.transform import Rows
 
 _ROW_GROUP_BYTES = 16 << 20
@@ -49,6 +49,7 @@ class ArrowEncoder:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._runs = Runs(layout)
         self._schema = _schema(layout)
         self._times = {
             n
@@ -64,7 +65,7 @@ class ArrowEncoder:
     def encode(self, rows: Rows) -> bytes:
         pa = _arrow()
         arrays = [None] * len(self._schema)
-        for run in runs(self._layout, rows.blocks):
+        for run in self._runs.of(rows.blocks):
             if run.block is None:
                 (number,) = run.numbers
                 custom = objects(rows.blocks, run.places)

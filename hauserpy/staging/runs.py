@@ -23,26 +23,41 @@ class Run:
     places: tuple[int, ...]
 
 
-def runs(layout: Layout, blocks: Sequence[Block]) -> list[Run]:
-    """Every column of the layout in one run."""
-    home = {
-        number: (which, place)
-        for which, block in enumerate(blocks)
-        for place, number in enumerate(block.numbers)
-    }
-    made: list[Run] = []
-    for number, column in enumerate(layout.columns):
-        if column.type is FieldType.CUSTOM_VARS:
-            places = tuple(list(block.numbers).index(number) for block in blocks)
-            made.append(Run(None, (number,), places))
-            continue
-        which, place = home[number]
-        if made and made[-1].block == which:
-            last = made.pop()
-            made.append(Run(which, (*last.numbers, number), (*last.places, place)))
-        else:
-            made.append(Run(which, (number,), (place,)))
-    return made
+class Runs:
+    """Every column of the layout in one run, for rows in any blocks."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._known: dict[tuple[tuple[int, ...], ...], list[Run]] = {}
+
+    def of(self, blocks: Sequence[Block]) -> list[Run]:
+        """In the layout's order."""
+        numbers = tuple(tuple(block.numbers) for block in blocks)
+        found = self._known.get(numbers)
+        if found is None:
+            # Columns are seldom dealt anew.
+            self._known = {numbers: (found := self._made(numbers))}
+        return found
+
+    def _made(self, numbers: Sequence[tuple[int, ...]]) -> list[Run]:
+        home = {
+            number: (block, place)
+            for block, of_block in enumerate(numbers)
+            for place, number in enumerate(of_block)
+        }
+        made: list[Run] = []
+        for number, column in enumerate(self._layout.columns):
+            if column.type is FieldType.CUSTOM_VARS:
+                places = tuple(of_block.index(number) for of_block in numbers)
+                made.append(Run(None, (number,), places))
+                continue
+            block, place = home[number]
+            if made and made[-1].block == block:
+                last = made.pop()
+                made.append(Run(block, (*last.numbers, number), (*last.places, place)))
+            else:
+                made.append(Run(block, (number,), (place,)))
+        return made
 
 
 def spread(entries: list[Any], which: list[int] | None) -> list[Any]:

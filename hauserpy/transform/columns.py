@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from hauserpy.decode.records import Records
 from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
 from hauserpy.model import Column, CustomVarsKind, FieldType, Layout
 from hauserpy.transform.times import Instants, Times, Unfit, of_one_day
@@ -75,12 +76,17 @@ class Columnar:
         custom = [c.max_bytes for c in layout.columns if c.type is FieldType.CUSTOM_VARS]
         bounds = [b for b in (*custom, layout.custom_value_bytes) if b is not None]
         self._most_custom = min(bounds, default=None)
+        self._short = False
+        """Whether all integers of the batch fit an int64."""
         self._picks = not custom and self._fields <= {EVENT_START}
         """Raw bundles are copied: only their times are read."""
         self._typed = layout.custom_vars is CustomVarsKind.TYPED
 
-    def columns(self, records: list[dict[str, Any]]) -> Swept:
+    def columns(self, batch: Records) -> Swept:
+        """Of plain records."""
         care: set[int] = set()
+        records = batch.values
+        self._short = batch.short
         if self._picks:
             return self._picked(records, care)
         nothing = self._nothing
@@ -92,7 +98,9 @@ class Columnar:
         )
         if PAGE_AGENT in fields:
             fields[PAGE_USER_AGENT] = self._one_agent(fields, care)
-        custom = [dict(islice(one.items(), width, None)) for one in whole]
+        custom = [
+            dict(islice(one.items(), width, None)) if len(one) > width else {} for one in whole
+        ]
         keys = set(chain.from_iterable(custom))
         strangers = self._look_at_keys(keys, custom, care)
         made: list[list[Any]] = []
@@ -141,7 +149,7 @@ class Columnar:
             match column.type:
                 case FieldType.INT64:
                     # The parser gives integers up to those of 64 bits without a sign.
-                    if max(filter(None, values), default=0) < INT64.stop:
+                    if self._short or max(filter(None, values), default=0) < INT64.stop:
                         return values
                 case FieldType.INT32:
                     if _all_within(INT32, values):

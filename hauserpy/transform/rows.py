@@ -71,7 +71,7 @@ class Transformer:
         return Rows(blocks, count, changes, *self._span(blocks), len(care))
 
     def _swept(self, records: Records, changes: Changes) -> tuple[list[Block], set[int]]:
-        swept = self._columnar.columns(records.values)
+        swept = self._columnar.columns(records)
         blocks = [Block(range(len(self._layout.columns)), swept.columns)]
         for n in sorted(swept.care):
             put(blocks, n, self._careful.row(records.values[n], changes, plain=True), self._layout)

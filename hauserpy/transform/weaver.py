@@ -51,8 +51,8 @@ class Weaver:
         if not events.custom.isdisjoint(told.custom):
             care.update(
                 n
-                for n, (event, scene) in enumerate(zip(scenes.events, which, strict=True))
-                if not event.keys().isdisjoint(scenes.scenes[scene])
+                for n, (event, scene) in enumerate(zip(scenes.events.values, which, strict=True))
+                if not event.keys().isdisjoint(scenes.scenes.values[scene])
             )
         blocks = [
             Block(self._of_events, events.columns),

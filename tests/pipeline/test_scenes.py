@@ -202,7 +202,7 @@ def test_usual_events_are_cut() -> None:
         batch = batch_of((told(n, middle=middle).text() for n in range(60)), separator)
         scenes = cut_apart(batch, cut, most_bytes=MOST)
         assert scenes is not None
-        assert (len(scenes.events), len(scenes.scenes), scenes.uncut) == (60, 5, {})
+        assert (len(scenes.events.values), len(scenes.scenes.values), scenes.uncut) == (60, 5, {})
         records = parse(batch, most_bytes=MOST).values
         assert [list(scenes.whole(n).items()) for n in range(60)] == [
             list(r.items()) for r in records
