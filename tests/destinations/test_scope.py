@@ -20,7 +20,7 @@ from hauserpy.destinations.objects.destination import Objects
 from hauserpy.destinations.s3 import S3
 from hauserpy.errors import ConfigError, LedgerUnreadable
 from hauserpy.fields import catalogue
-from hauserpy.model import Compression, StageFormat
+from hauserpy.model import Compression, EntryKind, StageFormat
 from tests.destinations import bigquery_backing, object_backing, redshift_backing
 from tests.destinations.bundles import Run, entry_for, hour
 from tests.destinations.local_backing import LocalBacking
@@ -292,3 +292,15 @@ def test_a_new_ledger_begins_over_rows_that_are_not_hauserpys(
     other = Run(tables.open(_with_sync_table(tables.settings, "other_sync")), tmp_path)
     other.load(hour(1))
     assert len(other.destination.ledger().entries) == 1
+
+
+def test_the_scope_outlives_the_baseline_that_begins_where_it_does(
+    tables: Store, tmp_path: Path
+) -> None:
+    tables.backing.hauser_loads(
+        hour(0), [{"EventStart": "2026-11-01 00:00:00", "EventType": "click"}]
+    )
+    run = Run(tables.open(tables.settings), tmp_path)
+    run.load(hour(1))
+    run.load(hour(0), kind=EntryKind.BACKFILL, replace_loaded=True)
+    _refused(tables.second())
