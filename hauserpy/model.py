@@ -77,7 +77,7 @@ class ChangeKind(StrEnum):
     TIME_CUT = "time_cut"
     """Digits past the microsecond, other than zeros, were dropped."""
     TEXT_CUT = "text_cut"
-    """Text over the column's bytes was cut on a character boundary."""
+    """Text beyond the column's length was cut on a character boundary."""
     CUSTOM_VARS_CUT = "custom_vars_cut"
     """Values inside CustomVars were shortened so that it fits and stays valid JSON."""
     NUMBER_AS_TEXT = "number_as_text"
@@ -297,7 +297,7 @@ class Column:
     """One column that hauserpy fills.
 
     ``name`` is the destination's; ``field`` the catalogue's (`hauserpy.fields`). ``max_bytes``
-    bounds text in UTF-8 bytes; None is unbounded.
+    bounds text in UTF-8 bytes, or in what the layout measures by; None is unbounded.
     """
 
     name: str
@@ -322,6 +322,8 @@ class Layout:
     custom_vars: CustomVarsKind = CustomVarsKind.TEXT
     custom_value_bytes: int | None = None
     """The most bytes that one string inside CustomVars may have (SUPER)."""
+    in_characters: bool = False
+    """The bounds of columns count Unicode characters (code points), as BigQuery does."""
     int64_as_text: bool = False
     """JSON Lines: int64 columns are written as strings, since readers may use doubles."""
     part_bytes: int | None = None

@@ -10,7 +10,15 @@ from hauserpy.model import ChangeKind, Changes, Column, FieldType, Layout
 from hauserpy.transform import times
 from hauserpy.transform.custom import clean, fold
 from hauserpy.transform.times import Unfit
-from hauserpy.transform.values import INT32, INT64, as_integer, as_real, as_text, cut_text
+from hauserpy.transform.values import (
+    INT32,
+    INT64,
+    as_integer,
+    as_real,
+    as_text,
+    characters,
+    cut_text,
+)
 
 
 class Matcher:
@@ -102,13 +110,17 @@ class Careful:
     def _text(self, column: Column, value: Any, changes: Changes) -> str | None:
         text = as_text(value)
         most = column.max_bytes
-        if text is None or most is None or len(text.encode()) <= most:
+        by_character = self._layout.in_characters
+        if text is None or most is None:
+            return text
+        if (len(text) if by_character else len(text.encode())) <= most:
             return text
         changes.count(ChangeKind.TEXT_CUT, column.field)
-        return cut_text(text, most)
+        return text[:most] if by_character else cut_text(text, most)
 
     def _folded(self, custom: dict[str, Any], column: Column, changes: Changes) -> bytes:
         layout = self._layout
         return fold(
-            custom, layout.custom_vars, column.max_bytes, layout.custom_value_bytes, changes
-        )
+            custom, layout.custom_vars, column.max_bytes, layout.custom_value_bytes, changes,
+            measure=characters if layout.in_characters else len,
+        )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,9 @@ from hauserpy.transform.values import INT64, cut_text, dump
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
+
+Measure = Callable[[bytes], int]
+"""Of a text in UTF-8: its bytes, or its characters."""
 
 
 def clean(value: Any, column: str, changes: Changes) -> Any:
@@ -53,11 +57,14 @@ def _clean_text(text: str, column: str, changes: Changes) -> str:
 def fold(
     custom: dict[str, Any],
     kind: CustomVarsKind,
-    most_bytes: int | None,
+    most: int | None,
     most_value_bytes: int | None,
     changes: Changes,
+    *,
+    measure: Measure = len,
 ) -> bytes:
-    """The CustomVars object as JSON text, within the bounds of its column."""
+    """The CustomVars object as JSON text, within the bounds of its column: ``measure`` of it is at
+    most ``most``."""
     # Written first of all: this is what refuses an object that is nested too deeply to walk.
     text = dump(custom)
     if kind is CustomVarsKind.TYPED or most_value_bytes is not None:
@@ -66,8 +73,8 @@ def fold(
         if most_value_bytes is not None:
             custom = _bound_values(custom, most_value_bytes, changes)
         text = dump(custom)
-    if most_bytes is not None and len(text) > most_bytes:
-        text = _shorten(custom, most_bytes, changes)
+    if most is not None and measure(text) > most:
+        text = _shorten(custom, most, measure, changes)
     return text
 
 
@@ -106,39 +113,39 @@ def _bound_values(value: Any, most_bytes: int, changes: Changes) -> Any:
     return value
 
 
-def _shorten(custom: dict[str, Any], most_bytes: int, changes: Changes) -> bytes:
+def _shorten(custom: dict[str, Any], most: int, measure: Measure, changes: Changes) -> bytes:
     """Cut value by value, the largest first: a string to what is left for it, anything else to
     null; when the keys alone are too long, the last of them go."""
     texts = {key: dump(value) for key, value in custom.items()}
-    excess = len(dump(custom)) - most_bytes
+    sizes = {key: measure(text) for key, text in texts.items()}
+    excess = measure(dump(custom)) - most
     altered = set()
-    for key in sorted(texts, key=lambda k: len(texts[k]), reverse=True):
+    for key in sorted(sizes, key=sizes.__getitem__, reverse=True):
         if excess <= 0:
             break
-        before = texts[key]
         value = custom[key]
         if isinstance(value, str):
-            after = _cut_json_string(value, max(2, len(before) - excess))
+            after = _cut_json_string(value, max(2, sizes[key] - excess), measure)
         else:
             after = b"null"
-        if len(after) < len(before):
-            texts[key] = after
-            excess -= len(before) - len(after)
+        if measure(after) < sizes[key]:
+            excess -= sizes[key] - measure(after)
+            texts[key], sizes[key] = after, measure(after)
             altered.add(key)
     while texts and excess > 0:
         key, text = texts.popitem()
-        excess -= len(dump(key)) + len(text) + (2 if texts else 1)
+        excess -= measure(dump(key)) + measure(text) + (2 if texts else 1)
         altered.add(key)
     changes.count(ChangeKind.CUSTOM_VARS_CUT, CUSTOM_VARS, len(altered))
     return b"{%b}" % b",".join(b"%b:%b" % (dump(key), text) for key, text in texts.items())
 
 
-def _cut_json_string(text: str, most_bytes: int) -> bytes:
-    """The longest beginning of ``text`` whose JSON string is within ``most_bytes`` (at least 2)."""
-    low, high = 0, min(len(text), most_bytes - 2)
+def _cut_json_string(text: str, most: int, measure: Measure) -> bytes:
+    """The longest beginning of ``text`` whose JSON string is within ``most`` (at least 2)."""
+    low, high = 0, min(len(text), most - 2)
     while low < high:
         middle = (low + high + 1) // 2
-        if len(orjson.dumps(text[:middle])) <= most_bytes:
+        if measure(orjson.dumps(text[:middle])) <= most:
             low = middle
         else:
             high = middle - 1

@@ -105,3 +105,8 @@ def _dump_deep(value: Any, level: int) -> bytes:
 def cut_text(text: str, most_bytes: int) -> str:
     """The longest beginning of ``text`` within ``most_bytes`` of UTF-8, no character cut."""
     return text.encode()[:most_bytes].decode(errors="ignore")
+
+
+def characters(text: bytes) -> int:
+    """How many characters (code points) a text in UTF-8 has."""
+    return len(text.decode())

@@ -32,10 +32,35 @@ def test_a_longer_text_is_cut_and_counted(bq: World) -> None:
 
 
 @pytest.mark.parametrize("character", ["ä", "語", "🙂"])
-def test_a_longer_text_of_any_script_is_taken(bq: World, character: str) -> None:
+def test_a_text_that_fits_is_whole_in_any_script(bq: World, character: str) -> None:
+    """n counts characters, whatever their bytes."""
+    limited(bq, EventTargetText=5)
+    (text, _), changes = loaded(bq, EventTargetText=character * 5)
+    assert text == character * 5 and changes == {}
+
+
+def test_custom_variables_that_fit_are_whole_in_any_script(bq: World) -> None:
+    name = "語🙂" * 20
+    custom = {"user_plan_str": "x", "user_name_str": name}
+    limited(bq, EventTargetText=5, CustomVars=len(json.dumps(custom, ensure_ascii=False)))
+    (_, found), changes = loaded(bq, EventTargetText="x", user_name_str=name)
+    assert json.loads(found) == custom and changes == {}
+
+
+def test_longer_custom_variables_are_cut_to_the_character(bq: World) -> None:
+    custom = {"user_plan_str": "x", "user_name_str": "語🙂" * 20}
+    most = len(json.dumps(custom, ensure_ascii=False, separators=(",", ":"))) - 1
+    limited(bq, EventTargetText=5, CustomVars=most)
+    (_, found), changes = loaded(bq, EventTargetText="x", user_name_str="語🙂" * 20)
+    assert json.loads(found) == {**custom, "user_name_str": ("語🙂" * 20)[:-1]}
+    assert changes == {(ChangeKind.CUSTOM_VARS_CUT, "CustomVars"): 1}
+
+
+@pytest.mark.parametrize("character", ["ä", "語", "🙂"])
+def test_a_longer_text_of_any_script_is_cut_to_the_character(bq: World, character: str) -> None:
     limited(bq, EventTargetText=5)
     (text, _), changes = loaded(bq, EventTargetText=character * 6)
-    assert len(text) <= 5 and set(text) == {character}
+    assert text == character * 5
     assert changes == {(ChangeKind.TEXT_CUT, "EventTargetText"): 1}
 
 

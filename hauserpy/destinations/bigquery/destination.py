@@ -114,6 +114,7 @@ class BigQuery:
             header=False,
             time_style=TimeStyle.RFC3339,
             custom_vars=CustomVarsKind.TYPED if export.json else CustomVarsKind.TEXT,
+            in_characters=True,
             int64_as_text=True,
             part_bytes=PART_BYTES,
         )

@@ -111,6 +111,7 @@ class Tables:
                 "Change or rename them, or choose another ExportTable; nothing was uploaded.",
             )
         existing = [
+            # Of STRING(n): so many characters.
             Column(f.name, f.name, _HELD[f.field_type], f.max_length)
             for f in found.schema
             if f.field_type in _HELD and f.mode != "REPEATED"
