@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import time
 from collections.abc import Callable
@@ -9,6 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hauserpy.errors import Interrupted
+
+NOTICE = (logging.INFO + logging.WARNING) // 2
+"""The level of what is logged about a long wait: nobody should wonder why nothing happens."""
+
+LONG = 5.0
+"""Seconds from which on a wait is worth a word."""
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE

@@ -14,7 +14,7 @@ from hauserpy.cli.options import Common
 from hauserpy.engine.report import Summary
 from hauserpy.errors import HauserpyError
 from hauserpy.model import Bundle, EntryKind, LedgerEntry, rfc3339
-from hauserpy.waiting import span
+from hauserpy.waiting import NOTICE, span
 
 
 def size(count: float) -> str:
@@ -206,6 +206,8 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.WARNING:
             self._console.warning(record.getMessage())
+        elif record.levelno >= NOTICE:
+            self._console.note(record.getMessage())
         else:
             self._console.detail(record.getMessage())
 

@@ -115,7 +115,7 @@ def plant_for(settings: Settings, console: Console) -> Iterator[Plant]:
 
     settings.require_token()
     stop = Waiter()
-    timing = Timing(clock=now, sleep=_telling(stop, console))
+    timing = Timing(clock=now, sleep=stop)
     fields = catalogue(settings.include_mobile_apps_fields)
     destination = open_destination(settings)
     source = open_source(settings, fields, timing=timing, preparing=console.preparing)
@@ -148,17 +148,6 @@ def plant_for(settings: Settings, console: Console) -> Iterator[Plant]:
     finally:
         source.close()
         destination.close()
-
-
-def _telling(stop: Waiter, console: Console) -> Callable[[float], None]:
-    """A sleep that says so when it is long: nobody should wonder why nothing happens."""
-
-    def sleep(seconds: float) -> None:
-        if seconds >= 5:
-            console.note(f"waiting {seconds:.0f} s before asking the API again")
-        stop(seconds)
-
-    return sleep
 
 
 @contextmanager

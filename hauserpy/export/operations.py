@@ -14,7 +14,7 @@ from hauserpy.export.http import Http
 from hauserpy.export.request import Request
 from hauserpy.export.retry import Again
 from hauserpy.model import Bundle, rfc3339
-from hauserpy.waiting import Timing, span
+from hauserpy.waiting import LONG, NOTICE, Timing, span
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ class Operations:
         """
         what = f"the export of {bundle.window}"
         interval = _FIRST_INTERVAL
+        told = False
         while operation.export_id is None:
             answer = self._state(operation, what)
             state = str(answer.get("state", "")).upper()
@@ -119,6 +120,9 @@ class Operations:
                     f"{what}: not ready after {span(self._poll_timeout)} (PollTimeout){came}.",
                     "Run again later; raise PollTimeout or shorten ExportDuration if it stays so.",
                 )
+            if interval >= LONG and not told:
+                told = True
+                _log.log(NOTICE, "%s: the API is still making it", what)
             self._timing.sleep(min(interval, left))
             interval = min(interval * _GROWTH, _LONGEST_INTERVAL)
         return operation.export_id

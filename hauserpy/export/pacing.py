@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from hauserpy.errors import RateLimited
 from hauserpy.model import rfc3339
-from hauserpy.waiting import Timing, span
+from hauserpy.waiting import LONG, NOTICE, Timing, span
 
 _log = logging.getLogger(__name__)
 
@@ -85,5 +85,6 @@ class Pacer:
             raise self.refuse(endpoint, seconds, what)
         if hurried:
             raise RateLimited(f"{what}: the API asks to wait {span(seconds)}.", "Run again later.")
-        _log.info("%s: waiting %s, as the API asks", what, span(seconds))
+        level = NOTICE if seconds >= LONG else logging.INFO
+        _log.log(level, "%s: waiting %s, as the API asks", what, span(math.ceil(seconds)))
         self._timing.sleep(seconds)

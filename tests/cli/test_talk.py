@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import subprocess
@@ -220,6 +221,19 @@ def test_a_wrong_command_line_is_told_in_json_too(
         assert (line["level"], line["code"]) == ("error", 2)
     else:
         assert "Error: " in outcome.err
+
+
+def test_a_long_wait_is_told_once(site: Site, serve: Serve) -> None:
+    faults = ["create:429,retry-after=50", "create:slow-operation=12", "download:500"]
+    site.at("2026-05-04")
+    site.use(serve(bodies=TWO_DAYS, faults=faults), 2, 'ExportDuration = "24h"', start="2026-05-01")
+    told = site.ok("sync", "--max-bundles", "1").err.splitlines()
+    window = "the export of 2026-05-01T00:00:00Z \u2013 2026-05-02T00:00:00Z"
+    assert re.fullmatch(f"hauserpy: {window}: waiting (50|4[0-9]) s, as the API asks", told[0])
+    assert told[1] == f"hauserpy: {window}: the API is still making it"
+    assert "try 2 of 8 in " in told[2]
+    assert told[3].startswith("hauserpy: loaded ")
+    assert len(told) == 4
 
 
 def test_quiet_and_verbose_at_once_make_no_sense(site: Site) -> None:
