@@ -37,6 +37,9 @@ def changes_text(summary: dict[str, dict[str, int]]) -> str:
 class Console:
     """A `hauserpy.engine.report.Reporter` that writes a line for each thing worth one."""
 
+    before_a_line = ""
+    """What goes before a line that is not written by the console itself."""
+
     def __init__(self, common: Common) -> None:
         self._json = common.log_format == "json"
         self.quiet = common.quiet
@@ -109,6 +112,8 @@ class Console:
 
 class Live(Console):
     """The same on a terminal, with a bar for each bundle on its way."""
+
+    before_a_line = "\r\x1b[2K"  # the cursor stands behind the last bar
 
     def __init__(self, common: Common) -> None:
         super().__init__(common)

@@ -163,7 +163,7 @@ def _signals(stop: Waiter, console: Console) -> Iterator[None]:
         if not console.quiet:
             said = console.line("info", "stopping after the load in hand; once more stops at once")
             # Not by the console: the signal may have come while it was writing.
-            os.write(2, f"{said}\n".encode())
+            os.write(2, f"{console.before_a_line}{said}\n".encode())
 
     before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
