@@ -108,19 +108,17 @@ def too_deep(value: Any, level: int = 1) -> bool:
 
 
 def longest_integer(text: bytes) -> int:
-    """How many characters the longest run of digits has, as far as it matters: 20 or more, that
-    orjson may turn an integer into a double (beyond 64 bits, or below -2^63); 19, that it may have
-    one beyond an int64; 0, that all are shorter. Strings are looked at as well, which costs time
-    and nothing else.
+    """How many characters the longest integer has, as far as it matters: 20 or more, that orjson
+    may turn one into a double (beyond 64 bits, or below -2^63); 19, that one may be beyond an
+    int64; 0, that all are shorter. Strings are looked at as well, which costs time and nothing else.
 
-    A run of 19 digits covers six places in a row of every third byte, so that most text is cleared
-    by a look at a third of it. `translate` and `rfind` scan at over 2 GB/s, a regular expression at
-    a tenth of that.
+    `translate` and `rfind` scan at over 2 GB/s, a regular expression at a tenth of that.
     """
-    if b"0" * 6 not in text[::3].translate(_DIGITS):
-        return 0
     digits = text.translate(_DIGITS)
-    return next((length for length in (20, 19) if digits.rfind(b"0" * length) >= 0), 0)
+    # From behind, the search leaps over whatever is no digit.
+    if digits.rfind(b"0" * 19) < 0:
+        return 0
+    return 19 if digits.rfind(b"0" * WIDE) < 0 else WIDE
 
 
 def has_nul(text: bytes) -> bool:

@@ -18,13 +18,13 @@ from typing import Any
 import orjson
 
 from hauserpy.model import FieldType, Layout
-from hauserpy.staging.runs import Runs, objects, spread
-from hauserpy.transform import Rows
+from hauserpy.staging.runs import Run, Runs, objects, spread
+from hauserpy.transform import Block, Rows
 
 _MOST_REMEMBERED = 1 << 14
 _LONGEST_REMEMBERED = 200
 """Characters: long texts seldom come twice, and thousands of them would fill the memory."""
-_NUMBERS = frozenset((FieldType.INT64, FieldType.INT32, FieldType.FLOAT64))
+_INTEGERS = frozenset((FieldType.INT64, FieldType.INT32))
 _SPECIAL = '",\n\r'
 """What makes a field need quotes. A lone CR as well: readers may take it for a line's end."""
 
@@ -59,41 +59,50 @@ class CsvEncoder:
                 fields.append([one if one == b"{}" else b'"%b"' % one for one in custom])
                 continue
             block = rows.blocks[run.block]
-            parts = self._parts(run.numbers, [block.columns[place] for place in run.places])
+            parts = self._parts(block, run)
             if block.which is not None:
                 parts = [spread(list(map(b",".join, zip(*parts, strict=True))), block.which)]
             fields += parts
         lines = map(b",".join, zip(*fields, strict=True))
         return b"\n".join([*lines, b""])
 
-    def _parts(self, numbers: Sequence[int], columns: Sequence[list[Any]]) -> list[list[bytes]]:
+    def _parts(self, block: Block, run: Run) -> list[list[bytes]]:
         """The columns' parts of each line: bytes, since one character beyond ASCII would make a
         line of text two or four times as wide."""
         parts = []
-        types = [self._layout.columns[number].type for number in numbers]
-        for number, group in groupby(range(len(types)), lambda n: types[n] in _NUMBERS):
-            if number:
+        for type, group in groupby(zip(run.numbers, run.places, strict=True), self._kind):
+            numbers, places = zip(*group, strict=True)
+            columns = [block.columns[place] for place in places]
+            if type is _INTEGERS:
                 # Those that stand side by side are written together.
-                parts.append(_numbers([columns[n] for n in group]))
-                continue
-            for n in group:
-                if types[n] is FieldType.STRING:
-                    parts.append(self._strings[numbers[n]].fields(columns[n]))
-                else:
-                    parts.append(_times(columns[n]))
+                parts.append(_numbers(block.integers.get(numbers) or _rows(columns)))
+            elif type is FieldType.FLOAT64:
+                parts += [_numbers(_rows([column])) for column in columns]
+            elif type is FieldType.STRING:
+                strings = zip(numbers, columns, strict=True)
+                parts += [self._strings[number].fields(column) for number, column in strings]
+            else:
+                parts += map(_times, columns)
         return parts
 
+    def _kind(self, place: tuple[int, int]) -> object:
+        type = self._layout.columns[place[0]].type
+        return _INTEGERS if type in _INTEGERS else type
 
-def _times(values: list[Any]) -> list[bytes]:
+
+def _times(values: Sequence[Any]) -> list[bytes]:
     # Written instants hold nothing that needs quotes.
     return "\n".join([value or "" for value in values]).encode().split(b"\n")
 
 
-def _numbers(columns: Sequence[list[Any]]) -> list[bytes]:
-    """orjson writes rows of numbers as arrays, which are CSV but for the brackets and ``null``; and
-    no number holds a letter of that."""
-    text = orjson.dumps(list(zip(*columns, strict=True))).translate(None, b"[nul")
-    return text.removesuffix(b"]]").split(b"],")
+def _rows(columns: Sequence[Sequence[Any]]) -> bytes:
+    return orjson.dumps(list(zip(*columns, strict=True)))
+
+
+def _numbers(rows: bytes) -> list[bytes]:
+    """JSON's rows of numbers are CSV but for the brackets and ``null``; and no number holds a
+    letter of that."""
+    return rows.translate(None, b"[nul").removesuffix(b"]]").split(b"],")
 
 
 def _quoted(value: str) -> bytes:
@@ -111,7 +120,7 @@ class _Quoted(dict[Any, bytes]):
         self._always = {None: null, "": empty}
         self.update(self._always)
 
-    def fields(self, values: list[Any]) -> list[bytes]:
+    def fields(self, values: Sequence[Any]) -> list[bytes]:
         if len(self) > _MOST_REMEMBERED:
             self.clear()
             self.update(self._always)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -56,7 +57,7 @@ class JsonLinesEncoder:
         lines = [line[:-1] for line in map(b"".join, zip(*members, strict=True))]
         return b"{%b}\n" % b"}\n{".join(lines)
 
-    def _members(self, number: int, values: list[Any]) -> list[bytes]:
+    def _members(self, number: int, values: Sequence[Any]) -> list[bytes]:
         """Nothing where the value is NULL."""
         if self._layout.columns[number].type is FieldType.INT64 and self._int64_as_text:
             values = [None if value is None else str(value) for value in values]

@@ -5,6 +5,7 @@ Needs the extra ``parquet`` (pyarrow), which is imported when it is used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from hauserpy.errors import ConfigError
@@ -81,12 +82,12 @@ class ArrowEncoder:
             stream.write_batch(pa.record_batch(arrays, schema=self._schema))
         return bytes(sink.getvalue())
 
-    def _array(self, number: int, values: list[Any]) -> Any:
+    def _array(self, number: int, values: Sequence[Any]) -> Any:
         if number in self._times:
             return self._instants(values)
         return _arrow().array(values, type=self._schema.field(number).type)
 
-    def _instants(self, written: list[str | None]) -> Any:
+    def _instants(self, written: Sequence[str | None]) -> Any:
         """Arrow reads whole columns of what `hauserpy.transform.times.write` wrote."""
         pa = _arrow()
         naive, instant = pa.timestamp("us"), pa.timestamp("us", tz="UTC")

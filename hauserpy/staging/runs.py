@@ -60,9 +60,9 @@ class Runs:
         return made
 
 
-def spread(entries: list[Any], which: list[int] | None) -> list[Any]:
+def spread(entries: Sequence[Any], which: list[int] | None) -> list[Any]:
     """The entry of each row."""
-    return entries if which is None else list(map(entries.__getitem__, which))
+    return list(entries) if which is None else list(map(entries.__getitem__, which))
 
 
 def objects(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hauserpy.model import FieldType, Layout
@@ -14,11 +14,14 @@ class Block:
     """``columns[i]`` has the values of the layout's column ``numbers[i]``, which ascend.
 
     Row ``n`` has the entries ``which[n]``, or, where ``which`` is None, the entries ``n``.
+    ``integers`` has, under the numbers of integer columns that are neighbours, JSON of their
+    entries, an array for each; it need not have all.
     """
 
     numbers: Sequence[int]
-    columns: list[list[Any]]
+    columns: list[Sequence[Any]]
     which: list[int] | None = None
+    integers: dict[tuple[int, ...], bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many rows; a block of shared entries may have no columns."""
@@ -31,7 +34,10 @@ def put(blocks: Iterable[Block], n: int, row: Sequence[Any], layout: Layout) -> 
     """Let row ``n`` be ``row``, and no other row change."""
     first = True
     for block in blocks:
-        for number, column in zip(block.numbers, block.columns, strict=True):
+        block.integers.clear()
+        for place, (number, entries) in enumerate(zip(block.numbers, block.columns, strict=True)):
+            column = entries if isinstance(entries, list) else list(entries)
+            block.columns[place] = column
             value = row[number]
             if not first and layout.columns[number].type is FieldType.CUSTOM_VARS:
                 value = b"{}"

@@ -9,8 +9,8 @@ goes the careful way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
@@ -29,6 +29,8 @@ _RUN = b"0" * 19
 _MOST_KEYS = 1 << 16
 _ABSENT = object()
 _NOTHING = {_NONE}
+_OF_INTEGERS = b"0123456789-,[]nul"
+"""The characters of arrays of integers and null."""
 
 _PLAIN_TYPES = {
     FieldType.INT64: frozenset((int, _NONE)),
@@ -44,12 +46,14 @@ _PLAIN_TYPES = {
 class Swept:
     """``columns`` are those asked for, in their order; ``care`` the numbers of the records that need
     care, whose values there have no meaning. ``custom`` are the keys of all custom variables, and
-    ``strangers`` fields of the layout that were found and not asked for."""
+    ``strangers`` fields of the layout that were found and not asked for. ``integers``: see
+    `hauserpy.transform.blocks.Block`."""
 
-    columns: list[list[Any]]
+    columns: list[Sequence[Any]]
     care: set[int]
     custom: set[str]
     strangers: set[str]
+    integers: dict[tuple[int, ...], bytes] = field(default_factory=dict)
 
 
 class Columnar:
@@ -60,13 +64,15 @@ class Columnar:
         self, layout: Layout, window_start: str, numbers: Sequence[int] | None = None
     ) -> None:
         self._layout = layout
-        self._columns = [
-            layout.columns[n] for n in (range(len(layout.columns)) if numbers is None else numbers)
-        ]
+        numbers = range(len(layout.columns)) if numbers is None else numbers
+        self._columns = [(n, layout.columns[n]) for n in numbers]
+        self._runs = _runs_of_integers(self._columns)
         self._window_start = window_start
         self._times = Times(layout.time_style)
         self._event_starts = Instants(layout.time_style)
-        self._nothing = _with_keys_of_the_parser(dict.fromkeys(fields_of(self._columns)))
+        self._nothing = _with_keys_of_the_parser(
+            dict.fromkeys(fields_of(column for _, column in self._columns))
+        )
         if PAGE_USER_AGENT in self._nothing:
             self._nothing[PAGE_USER_AGENT] = self._nothing[PAGE_AGENT] = _ABSENT
         self._fields = frozenset(fields_of(layout.columns))
@@ -103,16 +109,43 @@ class Columnar:
         ]
         keys = set(chain.from_iterable(custom))
         strangers = self._look_at_keys(keys, custom, care)
-        made: list[list[Any]] = []
-        for column in self._columns:
+        integers = self._proved(fields)
+        proved = set(chain.from_iterable(integers))
+        made: list[Sequence[Any]] = []
+        for number, column in self._columns:
             match column.type:
                 case FieldType.WINDOW_START:
                     made.append([self._window_start] * len(records))
                 case FieldType.CUSTOM_VARS:
                     made.append(self._folded(custom, care))
+                case _ if number in proved:
+                    made.append(fields[column.field])
                 case _:
                     made.append(self._fitted(column, fields[column.field], care))
-        return Swept(made, care, keys, strangers)
+        return Swept(made, care, keys, strangers, integers)
+
+    def _proved(self, fields: Mapping[str, Sequence[Any]]) -> dict[tuple[int, ...], bytes]:
+        """The runs of integer columns in which there is nothing but fitting integers and None, as
+        their JSON: what is anything else shows there."""
+        proved = {}
+        for run in self._runs:
+            columns = [fields[column.field] for _, column in run]
+            try:
+                text = orjson.dumps(list(zip(*columns, strict=True)))
+            except orjson.JSONEncodeError:
+                continue
+            alike = text.count(b"[") == 1 + len(columns[0])
+            if alike and not text.translate(None, _OF_INTEGERS) and self._fits(run, columns):
+                proved[tuple(number for number, _ in run)] = text
+        return proved
+
+    def _fits(self, run: Sequence[tuple[int, Column]], columns: Sequence[Sequence[Any]]) -> bool:
+        # The parser gives integers up to those of 64 bits without a sign.
+        return all(
+            _all_within(INT32, values) if column.type is FieldType.INT32
+            else self._short or max(filter(None, values), default=0) < INT64.stop
+            for (_, column), values in zip(run, columns, strict=True)
+        )  # fmt: skip
 
     def _picked(self, records: list[dict[str, Any]], care: set[int]) -> Swept:
         """The columns asked for, without a look at any other value."""
@@ -120,7 +153,7 @@ class Columnar:
         strangers = self._look_at_keys(keys, records, care)
         made = [
             self._fitted(column, [record.get(column.field) for record in records], care)
-            for column in self._columns
+            for _, column in self._columns
         ]
         return Swept(made, care, keys - self._fields, strangers)
 
@@ -137,11 +170,7 @@ class Columnar:
                     care.add(n)
         return made
 
-    def _fitted(self, column: Column, values: Sequence[Any], care: set[int]) -> list[Any]:
-        fitted = self._plain(column, values, care)
-        return fitted if isinstance(fitted, list) else list(fitted)
-
-    def _plain(self, column: Column, values: Sequence[Any], care: set[int]) -> Sequence[Any]:
+    def _fitted(self, column: Column, values: Sequence[Any], care: set[int]) -> Sequence[Any]:
         types = set(map(type, values))
         if types == _NOTHING:
             return values
@@ -225,6 +254,19 @@ class Columnar:
         if self._typed and _RUN in b" ".join(texts).translate(_DIGITS):
             care.update(n for n, text in enumerate(texts) if _RUN in text.translate(_DIGITS))
         return texts
+
+
+def _runs_of_integers(columns: Sequence[tuple[int, Column]]) -> list[list[tuple[int, Column]]]:
+    """The integer columns, those together that are neighbours in the layout."""
+    runs: list[list[tuple[int, Column]]] = []
+    for number, column in columns:
+        if column.type not in (FieldType.INT64, FieldType.INT32):
+            continue
+        if runs and runs[-1][-1][0] == number - 1:
+            runs[-1].append((number, column))
+        else:
+            runs.append([(number, column)])
+    return runs
 
 
 def fields_of(columns: Iterable[Column]) -> list[str]:

@@ -72,7 +72,8 @@ class Transformer:
 
     def _swept(self, records: Records, changes: Changes) -> tuple[list[Block], set[int]]:
         swept = self._columnar.columns(records)
-        blocks = [Block(range(len(self._layout.columns)), swept.columns)]
+        numbers = range(len(self._layout.columns))
+        blocks = [Block(numbers, swept.columns, None, swept.integers)]
         for n in sorted(swept.care):
             put(blocks, n, self._careful.row(records.values[n], changes, plain=True), self._layout)
         return blocks, swept.care
@@ -87,7 +88,7 @@ class Transformer:
 
     def _turned(self, rows: list[tuple[Any, ...]]) -> list[Block]:
         numbers = range(len(self._layout.columns))
-        columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in numbers]
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [() for _ in numbers]
         return [Block(numbers, columns)]
 
     def _clipped(self, records: Records, clip: Clip, changes: Changes) -> list[tuple[Any, ...]]:

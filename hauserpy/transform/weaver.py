@@ -55,8 +55,8 @@ class Weaver:
                 if not event.keys().isdisjoint(scenes.scenes.values[scene])
             )
         blocks = [
-            Block(self._of_events, events.columns),
-            Block(self._of_scenes, told.columns, list(which)),
+            Block(self._of_events, events.columns, None, events.integers),
+            Block(self._of_scenes, told.columns, list(which), told.integers),
         ]
         care.update(self._too_long(blocks))
         if events.strangers:
