@@ -27,6 +27,8 @@ _BOM = b"\xef\xbb\xbf"
 _BORDER = re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)")
 _LEAD = re.compile(rb'\{[ \t\n\r]*"[^"\\]{1,200}"[ \t\n\r]*:')
 _NEAR = 1 << 16
+_FEW = 1 << 8
+"""Bytes in which all of a usual separator is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +243,12 @@ class _Cutter:
 def _before_lead(text: bytes, lead: bytes) -> tuple[int, int] | None:
     """The border before the last ``lead`` in ``text``, if there is one right before it."""
     start = text.rfind(lead)
-    if start <= 0:
+    end = max(0, start - _FEW)
+    space = text[end:start].rstrip(_SPACE)
+    if start <= 0 or not space.endswith(b","):
         return None
-    record = text[max(0, start - _NEAR) : start].rstrip(_SPACE)
-    if not record.endswith(b","):
-        return None
-    record = record[:-1].rstrip(_SPACE)
-    return (start - min(start, _NEAR) + len(record), start) if record.endswith(b"}") else None
+    record = space[:-1].rstrip(_SPACE)
+    return (end + len(record), start) if record.endswith(b"}") else None
 
 
 def _kind(text: bytes) -> str:

@@ -252,6 +252,23 @@ def test_small_bundles_start_no_worker() -> None:
         assert children(os.getpid()) == before
 
 
+def test_a_larger_bundle_is_left_to_workers_from_its_first_batch_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = children(os.getpid())
+    body = b"[" + b",".join(b'{"IndvId":%d}' % n for n in range(1000)) + b"]"
+    wanted = staged([body], LAYOUTS["csv"])
+
+    def refused(*_: object) -> None:
+        raise AssertionError("the parent converts")
+
+    with closing(Pool(2)) as pool:
+        monkeypatch.setattr(convert.Converter, "convert", refused)
+        made = staged([body], LAYOUTS["csv"], pool=pool, batch_bytes=1000)
+        assert len(children(os.getpid()) - before) == 2
+    assert made.parts == wanted.parts
+
+
 def test_a_closed_pool_can_be_used_and_closed_again() -> None:
     pool = Pool(1, inline=0)
     for _ in range(2):
