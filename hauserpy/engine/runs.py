@@ -76,6 +76,10 @@ def sync(
     """
 
     seen: list[datetime] = []
+    if start is not None and start > plant.clock():
+        plant.reporter.note(
+            f"StartTime {rfc3339(start)} lies in the future; nothing is due before then."
+        )
 
     def plan(ledger: Ledger) -> Iterator[Step]:
         seen.clear()

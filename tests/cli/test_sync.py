@@ -275,3 +275,11 @@ def test_files_that_were_moved_away_stay_in_the_ledger_and_are_not_loaded_again(
     place.run("backfill", "--since", rfc3339(day(0).start))
     assert place.got() == [id_of(day(3)), id_of(day(1))]
     assert place.names() == names(0, 1, 2, 3)
+
+
+def test_a_start_time_in_the_future_is_told(place: Place) -> None:
+    place.configure(StartTime='"2999-01-01"')
+    ran = place.run("sync")
+    assert "StartTime 2999-01-01T00:00:00Z lies in the future" in ran.err
+    assert "nothing was due" in ran.out
+    assert place.got() == []
