@@ -11,6 +11,8 @@ from hauserpy.model import CustomVarsKind, FieldType, Layout
 from hauserpy.staging.runs import Runs, objects, spread
 from hauserpy.transform import Rows
 
+_SELDOM = 4
+"""A column in which every value comes so often, on the average, is written value by value."""
 _FIRST, _BETWEEN, _LAST = b"[\n  ", b",\n  ", b"\n]"
 """What orjson puts around the elements of an array that it writes in lines."""
 
@@ -18,15 +20,17 @@ _FIRST, _BETWEEN, _LAST = b"[\n  ", b",\n  ", b"\n]"
 class JsonLinesEncoder:
     """See `hauserpy.staging.base.Encoder`.
 
-    Each value becomes a member with a comma behind it, by sweeps over its column; an object without
-    its braces is these one after the other, but for the last comma.
+    Each value becomes a member, by sweeps over its column, and NULL nothing. CustomVars is never
+    NULL: members before it bring a comma behind them, and those behind it one before them.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._runs = Runs(layout)
         self._objects = layout.custom_vars is CustomVarsKind.OBJECT
-        self._int64_as_text = layout.int64_as_text
+        self._custom = next(
+            n for n, c in enumerate(layout.columns) if c.type is FieldType.CUSTOM_VARS
+        )
 
     @property
     def head(self) -> bytes:
@@ -39,35 +43,45 @@ class JsonLinesEncoder:
         for run in self._runs.of(rows.blocks):
             if run.block is None:
                 custom = objects(rows.blocks, run.places, None if self._objects else _escaped)
-                form = b"%b:%%b," if self._objects else b'%b:"%%b",'
+                form = b"%b:%%b" if self._objects else b'%b:"%%b"'
                 named = form % self._name(run.numbers[0]).replace(b"%", b"%%")
                 members.append([named % one for one in custom])
                 continue
             block = rows.blocks[run.block]
+            columns = [block.columns[place] for place in run.places]
             parts = [
-                self._members(number, block.columns[place])
-                for number, place in zip(run.numbers, run.places, strict=True)
+                self._members(number, column)
+                for number, column in zip(run.numbers, columns, strict=True)
                 # `any` ends with the first value that is not zero or empty.
-                if any(block.columns[place])
-                or block.columns[place].count(None) < len(block.columns[place])
+                if any(column) or column.count(None) < len(column)
             ]
             if block.which is not None and parts:
                 parts = [spread(list(map(b"".join, zip(*parts, strict=True))), block.which)]
             members += parts
-        lines = [line[:-1] for line in map(b"".join, zip(*members, strict=True))]
-        return b"{%b}\n" % b"}\n{".join(lines)
+        return b"{%b}\n" % b"}\n{".join(map(b"".join, zip(*members, strict=True)))
 
     def _members(self, number: int, values: Sequence[Any]) -> list[bytes]:
-        """Nothing where the value is NULL."""
-        if self._layout.columns[number].type is FieldType.INT64 and self._int64_as_text:
+        type = self._layout.columns[number].type
+        if type is FieldType.INT64 and self._layout.int64_as_text:
             values = [None if value is None else str(value) for value in values]
+        # Of equal doubles, 0.0 and -0.0, one is not written like the other.
+        distinct = set(values) if type is not FieldType.FLOAT64 else values
+        if len(distinct) > len(values) // _SELDOM:
+            return self._written(number, values)
+        once = list(distinct)
+        member = dict(zip(once, self._written(number, once), strict=True))
+        return list(map(member.__getitem__, values))
+
+    def _written(self, number: int, values: Sequence[Any]) -> list[bytes]:
         name = self._name(number)
+        before, behind = (b"", b",") if number < self._custom else (b",", b"")
         # orjson writes each element in a line of its own, and no value holds a line break.
         lines = orjson.dumps(values, option=orjson.OPT_INDENT_2)
         elements = lines.removeprefix(_FIRST).removesuffix(_LAST)
-        text = b"%b:%b," % (name, elements.replace(_BETWEEN, b",\n%b:" % name))
+        between = b"%b\n%b%b:" % (behind, before, name)
+        text = b"%b%b:%b%b" % (before, name, elements.replace(_BETWEEN, between), behind)
         # Inside a string, quotes have a backslash before them.
-        return text.replace(b"%b:null," % name, b"").split(b"\n")
+        return text.replace(b"%b%b:null%b" % (before, name, behind), b"").split(b"\n")
 
     def _name(self, number: int) -> bytes:
         return orjson.dumps(self._layout.columns[number].name)
