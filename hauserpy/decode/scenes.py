@@ -31,11 +31,22 @@ _BETWEEN = b'},"%b",{' % _MARK.encode()
 
 
 @dataclass(frozen=True, slots=True)
+class Spans:
+    """Where the inside of each record, which is what its braces enclose, starts and stops."""
+
+    starts: list[int]
+    stops: list[int]
+
+    def inside(self, text: bytes, number: int) -> bytes:
+        return text[self.starts[number] : self.stops[number]]
+
+
+@dataclass(frozen=True, slots=True)
 class Scenes:
     """Record ``n`` is event ``n`` and scene ``which[n]``, its custom variables in their order.
 
     ``uncut`` holds the records, by number, that could not be cut; both parts of these are empty.
-    All are plain. The inside of record ``n`` stands at ``spans[n]`` of ``text``.
+    All are plain. ``spans`` are the places of the records in ``text``.
     """
 
     events: Records
@@ -43,15 +54,14 @@ class Scenes:
     which: list[int]
     uncut: dict[int, dict[str, Any]]
     text: bytes
-    spans: list[tuple[int, int]]
+    spans: Spans
     cut: Cut
 
     def whole(self, number: int) -> dict[str, Any]:
         """The record as it is served, its keys in their order."""
         if number in self.uncut:
             return self.uncut[number]
-        start, stop = self.spans[number]
-        record: dict[str, Any] = orjson.loads(self.text[start - 1 : stop + 1])
+        record: dict[str, Any] = orjson.loads(b"{%b}" % self.spans.inside(self.text, number))
         return record
 
 
@@ -64,12 +74,12 @@ def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int) -> Scenes | None:
     if len(text) > most_bytes:
         return None
     spans = _spans(text, cut.separator)
-    if not spans:
+    if spans is None:
         return None
     events, scenes, uncut = _parts(text, spans, cut)
-    if len(uncut) > len(spans) * _MOST_UNCUT:
+    if len(uncut) > len(events) * _MOST_UNCUT:
         return None
-    parsed_uncut = _parse([text[start:stop] for start, stop in map(spans.__getitem__, uncut)])
+    parsed_uncut = _parse([spans.inside(text, number) for number in uncut])
     numbers = {scene: number for number, scene in enumerate(dict.fromkeys(scenes))}
     parsed_scenes = _parse([_one(*scene) for scene in numbers])
     parsed_events = _parse(events)
@@ -88,9 +98,8 @@ def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int) -> Scenes | None:
     )
 
 
-def _spans(text: bytes, separator: bytes) -> list[tuple[int, int]]:
-    """Where the inside of each record starts and stops; none when something else than
-    ``separator`` stands between two of them."""
+def _spans(text: bytes, separator: bytes) -> Spans | None:
+    """None when something else than ``separator`` stands between two records."""
     border = b"}%b{" % separator
     # A line break is found at ten times the speed of anything longer.
     sought = b"\n" if b"\n" in separator else border
@@ -100,43 +109,44 @@ def _spans(text: bytes, separator: bytes) -> list[tuple[int, int]]:
     while at >= 0:
         places.append(at - lead)
         at = text.find(sought, at + 1)
-    found = {text[place : place + len(border)] for place in places}
+    size = len(border)
+    found = {text[place : place + size] for place in places}
     if not (found <= {border} and text.startswith(b"{") and text.endswith(b"}")):
-        return []
-    starts = [1, *(place + len(border) for place in places)]
-    return list(zip(starts, [*places, len(text) - 1], strict=True))
+        return None
+    return Spans([1, *[place + size for place in places]], [*places, len(text) - 1])
 
 
 def _parts(
-    text: bytes, spans: Sequence[tuple[int, int]], cut: Cut
+    text: bytes, spans: Spans, cut: Cut
 ) -> tuple[list[bytes], list[tuple[bytes, bytes]], list[int]]:
     """(events, scenes in their two parts, numbers of the records that cannot be cut, whose parts
     are empty)"""
-    find = text.find
-    if cut.event:
-        opened = [find(cut.event, start, stop) for start, stop in spans]
-        # Of two parts that become one, the second brings its comma, the first none.
-        begun = [place + 1 for place in opened]
-    else:
-        opened = begun = [start for start, _ in spans]
-    told = [find(cut.scene, at, stop) for at, (_, stop) in zip(opened, spans, strict=True)]
-    ends = [stop for _, stop in spans]
-    places = [opened, told]
-    events = [text[at:place] for at, place in zip(begun, told, strict=True)]
+    starts, stops = spans.starts, spans.stops
+    opened = _find(text, cut.event, starts, stops) if cut.event else starts
+    told = _find(text, cut.scene, opened, stops)
+    # Of two parts that become one, the second brings its comma, the first none.
+    skip = 1 if cut.event else 0
+    events = [text[at + skip : to] for at, to in zip(opened, told, strict=True)]
+    rests = _find(text, cut.rest, told, stops) if cut.rest else stops
     if cut.rest:
-        rests = [find(cut.rest, at, stop) for at, stop in zip(told, ends, strict=True)]
-        behind = [text[at:stop] for at, stop in zip(rests, ends, strict=True)]
+        behind = [text[at:to] for at, to in zip(rests, stops, strict=True)]
         events = list(map(bytes.__add__, events, behind))
-        ends = rests
-        places.append(rests)
-    openings = [text[start:at] for (start, _), at in zip(spans, opened, strict=True)]
-    scenes = list(
-        zip(openings, [text[at:end] for at, end in zip(told, ends, strict=True)], strict=True)
-    )
-    uncut = [number for number, lowest in enumerate(map(min, *places)) if lowest < 0]
+    scenes = [
+        (text[start:at], text[to:rest])
+        for start, at, to, rest in zip(starts, opened, told, rests, strict=True)
+    ]
+    uncut = []
+    if min(map(min, (opened, told, rests))) < 0:
+        places = zip(opened, told, rests, strict=True)
+        uncut = [number for number, of_one in enumerate(places) if min(of_one) < 0]
     for number in uncut:
         events[number], scenes[number] = b"", (b"", b"")
     return events, scenes, uncut
+
+
+def _find(text: bytes, key: bytes, starts: list[int], stops: list[int]) -> list[int]:
+    find = text.find
+    return [find(key, start, stop) for start, stop in zip(starts, stops, strict=True)]
 
 
 def _one(opening: bytes, scene: bytes) -> bytes:

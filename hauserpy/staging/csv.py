@@ -35,6 +35,7 @@ class CsvEncoder:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._runs = Runs(layout)
+        self._known: dict[Run, list[_Alike]] = {}
         null, empty = layout.null.encode(), b"" if layout.null else b'""'
         self._strings = {
             number: _Quoted(null, empty)
@@ -70,10 +71,9 @@ class CsvEncoder:
         """The columns' parts of each line: bytes, since one character beyond ASCII would make a
         line of text two or four times as wide."""
         parts = []
-        for type, group in groupby(zip(run.numbers, run.places, strict=True), self._kind):
-            numbers, places = zip(*group, strict=True)
+        for type, numbers, places in self._alike(run):
             columns = [block.columns[place] for place in places]
-            if type is _INTEGERS:
+            if type in _INTEGERS:
                 # Those that stand side by side are written together.
                 parts.append(_numbers(block.integers.get(numbers) or _rows(columns)))
             elif type is FieldType.FLOAT64:
@@ -85,9 +85,23 @@ class CsvEncoder:
                 parts += map(_times, columns)
         return parts
 
-    def _kind(self, place: tuple[int, int]) -> object:
-        type = self._layout.columns[place[0]].type
-        return _INTEGERS if type in _INTEGERS else type
+    def _alike(self, run: Run) -> list[_Alike]:
+        """The run's columns in order, neighbours that are written alike together."""
+        found = self._known.get(run)
+        if found is None:
+            found = self._known[run] = []
+            for kind, group in groupby(zip(run.numbers, run.places, strict=True), self._kind):
+                numbers, places = zip(*group, strict=True)
+                found.append((kind, numbers, places))
+        return found
+
+    def _kind(self, column: tuple[int, int]) -> FieldType:
+        type = self._layout.columns[column[0]].type
+        return FieldType.INT64 if type in _INTEGERS else type
+
+
+_Alike = tuple[FieldType, tuple[int, ...], tuple[int, ...]]
+"""A type, and the numbers and places of columns."""
 
 
 def _times(values: Sequence[Any]) -> list[bytes]:
