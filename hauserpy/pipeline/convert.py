@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from hauserpy.decode.cut import Cut, learned
-from hauserpy.decode.records import Records, check_depth, parse, pieces
-from hauserpy.decode.scenes import Scenes, cut_apart
+from hauserpy.decode.reader import Reader
+from hauserpy.decode.records import Records, check_depth, pieces
+from hauserpy.decode.scenes import Scenes
 from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle
 from hauserpy.fields import EVENT_START
@@ -19,11 +19,7 @@ from hauserpy.staging.gzip import Deflated, deflate
 from hauserpy.transform import Rows, TooDeep, Transformer, fields_of
 
 _SEPARATOR = b",\n"
-
-
 _MOST_AT_ONCE = 4096
-_PATIENCE = 4
-"""So many batches in a row that are not worth a cut, and no more is tried."""
 _MUCH_CARE = 1 / 8
 """The part of a batch's records that need care, from which on a cut costs more than it saves."""
 
@@ -59,13 +55,9 @@ class Converted:
 
 
 class Converter:
-    """Converts the batches of one job, in any order.
+    """Converts the batches of one job, in any order."""
 
-    ``cut`` is where its records are cut; it is learned when it is not given. ``patience`` is how
-    many more batches may turn out not to be worth it; what comes out is the same in any case.
-    """
-
-    def __init__(self, job: Job, *, cut: Cut | None = None) -> None:
+    def __init__(self, job: Job) -> None:
         self._job = job
         self._raw = job.layout.format is StageFormat.RAW
         layout = job.layout
@@ -76,16 +68,16 @@ class Converter:
         else:
             self._encoder = encoder_for(layout)
         self._transformer = Transformer(layout, job.window, job.clip)
-        self._fields = frozenset(fields_of(job.layout.columns))
-        self.cut = cut
-        self.patience = _PATIENCE if job.clip is None else 0
+        # A row that may be clipped is looked at for itself.
+        fields = frozenset(fields_of(job.layout.columns))
+        self.reader = Reader(fields, job.most_record_bytes, cuts=job.clip is None)
         self._deflates = (
             layout.compression is Compression.GZIP and layout.format is not StageFormat.PARQUET
         )
 
     def convert(self, batch: Batch) -> Converted:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
-        records = self._parsed(batch)
+        records = self.reader.read(batch)
         try:
             if self._raw:
                 check_depth(_values(records), batch, most_bytes=self._job.most_record_bytes)
@@ -110,20 +102,6 @@ class Converter:
             last_event=rows.last_event,
         )
 
-    def _parsed(self, batch: Batch) -> Records | Scenes:
-        """The batch's records cut in two where that will do, else whole."""
-        most = self._job.most_record_bytes
-        if self.cut is not None and self.patience:
-            scenes = cut_apart(batch, self.cut, most_bytes=most)
-            if scenes is not None and len(scenes.which) <= _MOST_AT_ONCE:
-                return scenes
-            self.patience -= 1
-        records = parse(batch, most_bytes=most)
-        if self.cut is None and self.patience and records.plain:
-            self.cut = learned(batch, records.values, self._fields)
-            self.patience -= self.cut is None
-        return records
-
     def _encoded(self, records: Records | Scenes) -> tuple[Rows, bytes]:
         """The rows' counts, and their bytes."""
         made, texts = [], []
@@ -132,9 +110,7 @@ class Converter:
             texts.append(self._encoder.encode(rows))
             made.append(replace(rows, blocks=()))
         if isinstance(records, Scenes):
-            self.patience = (
-                self.patience - 1 if made[0].cared > made[0].count * _MUCH_CARE else _PATIENCE
-            )
+            self.reader.paid(made[0].cared <= made[0].count * _MUCH_CARE)
         return _summed(made), b"".join(texts)
 
     def _copied(self, batch: Batch, records: Records | Scenes) -> tuple[Rows, bytes, bytes]:

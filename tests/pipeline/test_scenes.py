@@ -113,7 +113,8 @@ def test_where_records_are_cut() -> None:
 
 
 def outcome(layout: Layout, batch: Batch, cut: Cut | None) -> Converted | tuple[type, str]:
-    converter = Converter(Job(layout, WINDOW, None, MOST), cut=cut)
+    converter = Converter(Job(layout, WINDOW, None, MOST))
+    converter.reader.cut = cut
     try:
         return converter.convert(batch)
     except (CorruptBundle, Unproved) as error:
@@ -186,7 +187,7 @@ def test_one_that_does_not_belong(name: str, intruder: tuple[str, str], part: st
 def test_many_batches_with_what_was_learned_from_the_first(name: str, middle: bool) -> None:
     """The fields of an event that the first batch did not show are dealt anew."""
     by_cut, whole = (Converter(Job(LAYOUTS[name], WINDOW, None, MOST)) for _ in range(2))
-    whole.patience = 0
+    whole.reader.patience = 0
     for first in range(0, 600, 60):
         records = [told(number, middle=middle) for number in range(first, first + 60)]
         for number, record in enumerate(records):
@@ -194,7 +195,7 @@ def test_many_batches_with_what_was_learned_from_the_first(name: str, middle: bo
                 record.event.append(("ReqStatus", f"{number}"))
         batch = batch_of(record.text() for record in records)
         assert by_cut.convert(batch) == whole.convert(batch)
-    assert by_cut.cut is not None and whole.cut is None
+    assert by_cut.reader.cut is not None and whole.reader.cut is None
 
 
 def test_usual_events_are_cut() -> None:
@@ -256,8 +257,9 @@ def test_nothing_is_learned_where_nothing_repeats() -> None:
 
 
 def test_a_cut_that_never_fits_is_given_up() -> None:
-    converter = Converter(Job(LAYOUTS["csv"], WINDOW, None, MOST), cut=CUTS[True, ",\n"])
+    converter = Converter(Job(LAYOUTS["csv"], WINDOW, None, MOST))
+    converter.reader.cut = CUTS[True, ",\n"]
     batch = batch_of(told(n).text() for n in range(60))
     for _ in range(10):
         converter.convert(batch)
-    assert converter.patience == 0
+    assert converter.reader.patience == 0
