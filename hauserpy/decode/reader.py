@@ -1,0 +1,43 @@
+"""Batches to records, cut in two where that has been learned and pays, else whole."""
+
+from __future__ import annotations
+
+from hauserpy.decode.cut import Cut, learned
+from hauserpy.decode.records import Records, parse
+from hauserpy.decode.scenes import Scenes, cut_apart
+from hauserpy.decode.split import Batch
+
+_PATIENCE = 4
+_MOST_RECORDS = 4096
+"""In a batch that is cut: the parts of more would take much memory at once."""
+
+
+class Reader:
+    """Reads the batches of one bundle, in any order; what is read is the same whether cut or not.
+
+    ``cut`` is where records are cut, learned from a batch that was parsed whole. ``patience`` is
+    how many more batches in a row may show that it does not pay, before no more are cut.
+    """
+
+    def __init__(self, fields: frozenset[str], most_record_bytes: int, *, cuts: bool) -> None:
+        self.cut: Cut | None = None
+        self.patience = _PATIENCE if cuts else 0
+        self._fields = fields
+        self._most_bytes = most_record_bytes
+
+    def read(self, batch: Batch) -> Records | Scenes:
+        """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
+        if self.cut is not None and self.patience:
+            scenes = cut_apart(batch, self.cut, most_bytes=self._most_bytes)
+            if scenes is not None and len(scenes.which) <= _MOST_RECORDS:
+                return scenes
+            self.paid(False)
+        records = parse(batch, most_bytes=self._most_bytes)
+        if self.cut is None and self.patience and records.plain:
+            self.cut = learned(batch, records.values, self._fields)
+            self.paid(self.cut is not None)
+        return records
+
+    def paid(self, worth: bool) -> None:
+        """Tell whether the last batch was worth its cut."""
+        self.patience = _PATIENCE if worth else self.patience - 1
