@@ -15,12 +15,15 @@ _MOST_RECORDS = 4096
 class Reader:
     """Reads the batches of one bundle, in any order; what is read is the same whether cut or not.
 
-    ``cut`` is where records are cut, learned from a batch that was parsed whole. ``patience`` is
-    how many more batches in a row may show that it does not pay, before no more are cut.
+    ``cut`` is where records are cut: that of a bundle before this one, or learned from a batch that
+    was parsed whole. ``patience`` is how many more batches in a row may show that it does not pay,
+    before no more are cut.
     """
 
-    def __init__(self, fields: frozenset[str], most_record_bytes: int, *, cuts: bool) -> None:
-        self.cut: Cut | None = None
+    def __init__(
+        self, fields: frozenset[str], most_record_bytes: int, *, cuts: bool, cut: Cut | None = None
+    ) -> None:
+        self.cut = cut if cut is not None and cut.fields == fields else None
         self.patience = _PATIENCE if cuts else 0
         self._fields = fields
         self._most_bytes = most_record_bytes
@@ -31,13 +34,17 @@ class Reader:
             scenes = cut_apart(batch, self.cut, most_bytes=self._most_bytes)
             if scenes is not None and len(scenes.which) <= _MOST_RECORDS:
                 return scenes
-            self.paid(False)
         records = parse(batch, most_bytes=self._most_bytes)
-        if self.cut is None and self.patience and records.plain:
-            self.cut = learned(batch, records.values, self._fields)
-            self.paid(self.cut is not None)
+        if self.patience:
+            self.paid(False)
+            if records.plain:
+                self.cut = learned(batch, records.values, self._fields)
         return records
 
     def paid(self, worth: bool) -> None:
-        """Tell whether the last batch was worth its cut."""
-        self.patience = _PATIENCE if worth else self.patience - 1
+        """Tell whether the last batch was worth its cut; if not, another is learned."""
+        if worth:
+            self.patience = _PATIENCE
+        else:
+            self.patience -= 1
+            self.cut = None

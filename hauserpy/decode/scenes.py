@@ -20,7 +20,8 @@ from typing import Any
 import orjson
 
 from hauserpy.decode.cut import Cut
-from hauserpy.decode.records import WIDE, Records, has_nul, longest_integer
+from hauserpy.decode.digits import OF_INT64, has_run
+from hauserpy.decode.records import Records, has_nul
 from hauserpy.decode.split import Batch
 
 _MOST_UNCUT = 1 / 8
@@ -161,10 +162,9 @@ def _parse(texts: Sequence[bytes]) -> Records | None:
     either nothing parses, or a mark is swallowed, or something else comes between two of them.
     """
     if not texts:
-        return Records([], plain=True, short=True)
+        return Records([], plain=True)
     joined = b"[{%b}]" % _BETWEEN.join(texts)
-    longest = longest_integer(joined)
-    if longest >= WIDE or has_nul(joined):
+    if has_run(joined, OF_INT64 + 1) or has_nul(joined):
         return None
     try:
         values = orjson.loads(joined)
@@ -175,7 +175,7 @@ def _parse(texts: Sequence[bytes]) -> Records | None:
     objects = values[::2]
     if set(map(type, objects)) != {dict}:
         return None
-    return Records(objects, plain=True, short=not longest)
+    return Records(objects, plain=True)
 
 
 def _in_order(scene: dict[str, Any], cut: Cut) -> bool:

@@ -55,9 +55,12 @@ class Converted:
 
 
 class Converter:
-    """Converts the batches of one job, in any order."""
+    """Converts the batches of one job, in any order.
 
-    def __init__(self, job: Job) -> None:
+    ``before`` converted another bundle's: what it learned of records may well hold here.
+    """
+
+    def __init__(self, job: Job, before: Converter | None = None) -> None:
         self._job = job
         self._raw = job.layout.format is StageFormat.RAW
         layout = job.layout
@@ -70,7 +73,8 @@ class Converter:
         self._transformer = Transformer(layout, job.window, job.clip)
         # A row that may be clipped is looked at for itself.
         fields = frozenset(fields_of(job.layout.columns))
-        self.reader = Reader(fields, job.most_record_bytes, cuts=job.clip is None)
+        cut = None if before is None else before.reader.cut
+        self.reader: Reader = Reader(fields, job.most_record_bytes, cuts=job.clip is None, cut=cut)
         self._deflates = (
             layout.compression is Compression.GZIP and layout.format is not StageFormat.PARQUET
         )
@@ -85,6 +89,8 @@ class Converter:
             else:
                 rows, text = self._encoded(records)
                 separator = b""
+            if isinstance(records, Scenes):
+                self.reader.paid(rows.cared <= rows.count * _MUCH_CARE)
         except TooDeep:
             # Parsing record by record finds the place.
             check_depth(_values(records), batch, most_bytes=self._job.most_record_bytes)
@@ -109,8 +115,6 @@ class Converter:
             rows = self._transformer.rows(few)
             texts.append(self._encoder.encode(rows))
             made.append(replace(rows, blocks=()))
-        if isinstance(records, Scenes):
-            self.reader.paid(made[0].cared <= made[0].count * _MUCH_CARE)
         return _summed(made), b"".join(texts)
 
     def _copied(self, batch: Batch, records: Records | Scenes) -> tuple[Rows, bytes, bytes]:
@@ -158,6 +162,7 @@ def _summed(several: Iterable[Rows]) -> Rows:
         blocks=(),
         count=sum(rows.count for rows in made),
         changes=Changes.total(rows.changes for rows in made),
+        cared=sum(rows.cared for rows in made),
         first_event=min(firsts, default=None),
         last_event=max(lasts, default=None),
     )

@@ -54,7 +54,7 @@ def main(line: Line, slots: Slots) -> None:
         except (EOFError, OSError):
             return
         if isinstance(message, Job):
-            converter = Converter(message)
+            converter = Converter(message, converter)
             gc.collect()
             continue
         assert converter is not None

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from hauserpy.decode.digits import OF_INT32, OF_INT64, has_run
 from hauserpy.decode.records import Records
 from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
 from hauserpy.model import Column, CustomVarsKind, FieldType, Layout
@@ -23,9 +24,6 @@ from hauserpy.transform.times import Instants, Times, Unfit, of_one_day
 from hauserpy.transform.values import INT32, INT64, as_integer, as_real, as_text
 
 _NONE = type(None)
-_DIGITS = bytes(0x30 if 0x30 <= c <= 0x39 else 0x20 for c in range(256))
-_RUN = b"0" * 19
-"""As many digits as an integer beyond an int64 has, at least."""
 _MOST_KEYS = 1 << 16
 _ABSENT = object()
 _NOTHING = {_NONE}
@@ -82,8 +80,6 @@ class Columnar:
         custom = [c.max_bytes for c in layout.columns if c.type is FieldType.CUSTOM_VARS]
         bounds = [b for b in (*custom, layout.custom_value_bytes) if b is not None]
         self._most_custom = min(bounds, default=None)
-        self._short = False
-        """Whether all integers of the batch fit an int64."""
         self._picks = not custom and self._fields <= {EVENT_START}
         """Raw bundles are copied: only their times are read."""
         self._typed = layout.custom_vars is CustomVarsKind.TYPED
@@ -92,7 +88,6 @@ class Columnar:
         """Of plain records."""
         care: set[int] = set()
         records = batch.values
-        self._short = batch.short
         if self._picks:
             return self._picked(records, care)
         nothing = self._nothing
@@ -135,17 +130,9 @@ class Columnar:
             except orjson.JSONEncodeError:
                 continue
             alike = text.count(b"[") == 1 + len(columns[0])
-            if alike and not text.translate(None, _OF_INTEGERS) and self._fits(run, columns):
+            if alike and not text.translate(None, _OF_INTEGERS) and _fit(run, columns, text):
                 proved[tuple(number for number, _ in run)] = text
         return proved
-
-    def _fits(self, run: Sequence[tuple[int, Column]], columns: Sequence[Sequence[Any]]) -> bool:
-        # The parser gives integers up to those of 64 bits without a sign.
-        return all(
-            _all_within(INT32, values) if column.type is FieldType.INT32
-            else self._short or max(filter(None, values), default=0) < INT64.stop
-            for (_, column), values in zip(run, columns, strict=True)
-        )  # fmt: skip
 
     def _picked(self, records: list[dict[str, Any]], care: set[int]) -> Swept:
         """The columns asked for, without a look at any other value."""
@@ -178,7 +165,7 @@ class Columnar:
             match column.type:
                 case FieldType.INT64:
                     # The parser gives integers up to those of 64 bits without a sign.
-                    if self._short or max(filter(None, values), default=0) < INT64.stop:
+                    if max(filter(None, values), default=0) < INT64.stop:
                         return values
                 case FieldType.INT32:
                     if _all_within(INT32, values):
@@ -251,8 +238,8 @@ class Columnar:
         most = self._most_custom
         if most is not None and max(map(len, texts), default=0) > most:
             care.update(n for n, text in enumerate(texts) if len(text) > most)
-        if self._typed and _RUN in b" ".join(texts).translate(_DIGITS):
-            care.update(n for n, text in enumerate(texts) if _RUN in text.translate(_DIGITS))
+        if self._typed and has_run(b" ".join(texts), OF_INT64):
+            care.update(n for n, text in enumerate(texts) if has_run(text, OF_INT64))
         return texts
 
 
@@ -281,6 +268,17 @@ def _with_keys_of_the_parser(record: dict[str, Any]) -> dict[str, Any]:
     a key that is the same object is found without a look at its text."""
     keys = orjson.loads(orjson.dumps(dict.fromkeys(record)))
     return dict(zip(keys, record.values(), strict=True))
+
+
+def _fit(run: Sequence[tuple[int, Column]], columns: Sequence[Sequence[Any]], text: bytes) -> bool:
+    """Whether the integers, whose JSON is ``text``, are within the bounds of their columns."""
+    narrow = any(column.type is FieldType.INT32 for _, column in run)
+    if not has_run(text, OF_INT32 if narrow else OF_INT64):
+        return True
+    return all(
+        _all_within(INT32 if column.type is FieldType.INT32 else INT64, values)
+        for (_, column), values in zip(run, columns, strict=True)
+    )
 
 
 def _all_within(span: range, values: Iterable[int | None]) -> bool:
