@@ -29,13 +29,18 @@ class Ledger:
     checkpoint: datetime | None = None
 
     @classmethod
-    def of(cls, entries: Iterable[LedgerEntry], checkpoint: datetime | None) -> Self:
-        """Sorted and checked; raises LedgerUnreadable when two windows overlap."""
+    def of(
+        cls,
+        entries: Iterable[LedgerEntry],
+        checkpoint: datetime | None,
+        place: str = "the ledger",
+    ) -> Self:
+        """Sorted and checked; raises LedgerUnreadable, naming ``place``, when two windows overlap."""
         ordered = sorted(entries, key=lambda e: e.window)
         for before, after in itertools.pairwise(ordered):
             if before.window.overlaps(after.window):
                 raise LedgerUnreadable(
-                    f"the ledger's windows {before.window} and {after.window} overlap.",
+                    f"{place}: the windows {before.window} and {after.window} overlap.",
                     "Restore it from a backup; hauserpy never writes such a ledger.",
                 )
         return cls(tuple(ordered), checkpoint)
@@ -130,7 +135,7 @@ class Ledger:
             )
         return self.raised_to(checkpoint)
 
-    def refuse_future(self, now: datetime, place: str = "the destination") -> None:
+    def refuse_future(self, now: datetime, place: str) -> None:
         """Raise LedgerUnreadable, naming ``place``, when it claims to have loaded what has not
         happened yet."""
         reach = [e.window.stop for e in self.entries]

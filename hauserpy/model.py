@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +21,33 @@ def rfc3339(moment: datetime) -> str:
     """``2026-11-23T04:00:00Z``; a fraction only when there is one, at most microseconds."""
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="auto")
     return (text.rstrip("0") if "." in text else text) + "Z"
+
+
+A_TIME = "a time such as 2026-11-23T04:00:00Z"
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
+    r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def read_rfc3339(text: Any) -> datetime:
+    """The inverse of `rfc3339`, of any zone but never without one. ValueError for all else."""
+    if not isinstance(text, str) or not _RFC3339.fullmatch(text):
+        raise ValueError("it is not a time")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("there is no such time") from error
+
+
+_LONGEST_SHOWN = 80
+
+
+def shown(value: Any) -> str:
+    """``value`` as a message quotes it: JSON, short, and nothing that a terminal would obey."""
+    text = value[:_LONGEST_SHOWN] if isinstance(value, str) else value
+    quoted = json.dumps(text, default=str)
+    return quoted if len(quoted) <= _LONGEST_SHOWN else f"{quoted[:_LONGEST_SHOWN]}…"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -182,61 +211,82 @@ class LedgerEntry:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LedgerEntry:
-        """Raises LedgerUnreadable when a key is missing, wrong, or of a newer version."""
-        try:
-            version = int(data["version"])
-            if version > ENTRY_VERSION:
-                raise LedgerUnreadable(
-                    f"the ledger holds an entry of version {version}; this hauserpy reads up to"
-                    f" {ENTRY_VERSION}.",
-                    "Upgrade hauserpy; nothing was changed.",
-                )
-            return cls(
-                window=Window(_moment(data["start"]), _moment(data["stop"])),
-                kind=EntryKind(data["kind"]),
-                bundle=str(data["bundle"]),
-                load=_load_id(data["load"]),
-                records=int(data["records"]),
-                bytes=int(data["bytes"]),
-                changes=Changes.from_json(data["changes"]),
-                first_event=_optional(data["first_event"]),
-                last_event=_optional(data["last_event"]),
-                loaded_at=_optional(data["loaded_at"]),
-                reason=str(data["reason"]),
-                files=tuple(
-                    StoredFile(str(f["name"]), int(f["size"]), str(f["digest"]))
-                    for f in data["files"]
-                ),
-                version=version,
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise LedgerUnreadable(
-                f"an entry of the ledger cannot be read ({type(error).__name__}: {error}).",
+    def from_json(
+        cls,
+        data: Mapping[str, Any],
+        place: str = "an entry of the ledger",
+        names: Mapping[str, str] | None = None,
+    ) -> LedgerEntry:
+        """Raises LedgerUnreadable when a key is missing, wrong, or of a newer version.
+
+        ``place`` is what a message calls the entry; ``names``, by key, what it calls the keys there.
+        """
+        key = ""
+
+        def wrong(problem: str) -> LedgerUnreadable:
+            name = names[key] if names else f'"{key}"'
+            return LedgerUnreadable(
+                f"{place} cannot be read: {name} {problem}.",
                 "Restore the ledger from a backup; hauserpy never takes it for an empty one.",
-            ) from error
+            )
 
-
-def _load_id(value: Any) -> str:
-    # Two entries without one would pass for each other where loads are compared.
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"no load id: {value!r}")
-    return value
+        values: dict[str, Any] = {}
+        try:
+            for key, (read, _) in _READERS.items():
+                values[key] = read(data[key])
+                if key == "version" and values[key] > ENTRY_VERSION:
+                    raise LedgerUnreadable(
+                        f"{place} is of version {values[key]}; this hauserpy reads up to"
+                        f" {ENTRY_VERSION}.",
+                        "Upgrade hauserpy; nothing was changed.",
+                    )
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            if key not in data:
+                raise wrong("is missing") from error
+            raise wrong(f"is {shown(data[key])}, and must be {_READERS[key][1]}") from error
+        start, stop = values.pop("start"), values.pop("stop")
+        if stop < start:
+            key = "stop"
+            raise wrong(f"is {shown(data[key])}, before the window starts")
+        return cls(window=Window(start, stop), **values)
 
 
 def _text(moment: datetime | None) -> str | None:
     return None if moment is None else rfc3339(moment)
 
 
-def _moment(text: str) -> datetime:
-    made = datetime.fromisoformat(text)
-    if made.tzinfo is None:
-        raise ValueError(f"a time without a zone: {text}")
-    return made.astimezone(UTC)
+def _load_id(value: Any) -> str:
+    # Two entries without one would pass for each other where loads are compared.
+    if not isinstance(value, str) or not value:
+        raise ValueError("there is none")
+    return value
 
 
 def _optional(text: str | None) -> datetime | None:
-    return None if text is None else _moment(text)
+    return None if text is None else read_rfc3339(text)
+
+
+def _files(listed: Any) -> tuple[StoredFile, ...]:
+    return tuple(StoredFile(str(f["name"]), int(f["size"]), str(f["digest"])) for f in listed)
+
+
+_READERS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
+    "version": (int, "a whole number"),
+    "start": (read_rfc3339, A_TIME),
+    "stop": (read_rfc3339, A_TIME),
+    "kind": (EntryKind, f"one of {', '.join(EntryKind)}"),
+    "bundle": (str, "text"),
+    "load": (_load_id, "the id of a load"),
+    "records": (int, "a whole number"),
+    "bytes": (int, "a whole number"),
+    "changes": (Changes.from_json, "counts by kind and column"),
+    "first_event": (_optional, A_TIME),
+    "last_event": (_optional, A_TIME),
+    "loaded_at": (_optional, A_TIME),
+    "reason": (str, "text"),
+    "files": (_files, "a list of files, each with name, size and digest"),
+}
+"""How an entry's values are read, the version first, and what each must be."""
 
 
 class FieldType(StrEnum):

@@ -188,10 +188,10 @@ def test_windows_that_overlap_are_no_ledger() -> None:
 
 @pytest.mark.parametrize("of", [ledger((0, 3)), ledger(checkpoint=3)])
 def test_what_has_not_happened_cannot_be_loaded(of: Ledger) -> None:
-    of.refuse_future(hours(0, 3).stop)
-    of.refuse_future(hours(0, 2).stop)
-    with pytest.raises(LedgerUnreadable, match="future"):
-        of.refuse_future(hours(0, 2).stop - timedelta(microseconds=1))
+    of.refuse_future(hours(0, 3).stop, "here")
+    of.refuse_future(hours(0, 2).stop, "here")
+    with pytest.raises(LedgerUnreadable, match=r"^here: .*future"):
+        of.refuse_future(hours(0, 2).stop - timedelta(microseconds=1), "here")
 
 
 def test_what_hauser_left_is_told_apart_from_a_ledger_of_ours() -> None:

@@ -6,18 +6,20 @@ The commit point is one small document, ``.hauserpy/ledger.json``. hauser's own 
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
 
 import orjson
 
 from hauserpy.config import Settings
+from hauserpy.destinations.reading import Damaged, parsed
 from hauserpy.destinations.scope import Scope, known, refuse_other, scope_of
 from hauserpy.errors import DestinationRefused, HauserHasRun, LedgerUnreadable
 from hauserpy.fields import Field, table_columns
 from hauserpy.ledger import Ledger
 from hauserpy.model import (
+    A_TIME,
     BEGINNING,
     Column,
     Compression,
@@ -29,12 +31,15 @@ from hauserpy.model import (
     StageFormat,
     Window,
     extension,
+    read_rfc3339,
     rfc3339,
+    shown,
 )
 
 LEDGER = ".hauserpy/ledger.json"
 HAUSER_MARK = ".sync.hauser"
 _VERSION = 1
+_T = TypeVar("_T")
 _ONE_EACH = (
     "Give each configuration a SaveDir, a Bucket or a path in it of its own. If it is meant to go on"
     ' here with the other one, take "scope" out of {}.'
@@ -81,35 +86,46 @@ def decode(document: bytes, place: str, scope: Scope) -> Ledger:
     """The inverse of `encode`; raises LedgerUnreadable for anything else, and ConfigError for a
     ledger of another scope. One that names none is taken for ours."""
     try:
-        data: Any = json.loads(document)
+        data = parsed(document)
         if not isinstance(data, dict) or not isinstance(data.get("entries"), list):
-            raise TypeError("it is no ledger")
-        if int(data["version"]) > _VERSION:
+            raise Damaged('it is no ledger, which is a JSON object with a list "entries"')
+        version = _value(data, "version", int, "a whole number")
+        if version > _VERSION:
             raise LedgerUnreadable(
-                f"{place} is of version {data['version']}; this hauserpy reads {_VERSION}.",
+                f"{place} is of version {version}; this hauserpy reads {_VERSION}.",
                 "Upgrade hauserpy; nothing was changed.",
             )
         if "scope" in data:
             refuse_other(known(data["scope"], place), scope, place, _ONE_EACH.format(place))
-        checkpoint = data["checkpoint"]
-        return Ledger.of(
-            (LedgerEntry.from_json(e) for e in data["entries"]),
-            None if checkpoint is None else parse_time(checkpoint),
-        )
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        checkpoint = _value(data, "checkpoint", _optional_time, A_TIME)
+        return Ledger.of(_entries(data["entries"], place), checkpoint, place)
+    except Damaged as damaged:
         raise LedgerUnreadable(
-            f"{place} cannot be read ({error}).",
+            f"{place} cannot be read: {damaged}.",
             "It is never taken for an empty ledger: restore it from a backup. To load everything"
             f" anew, move it away together with {HAUSER_MARK}, which alone would count as what"
             " hauser has loaded.",
-        ) from error
+        ) from damaged
 
 
-def parse_time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"a time without a zone: {text!r}")
-    return moment.astimezone(UTC)
+def _value(data: Mapping[str, Any], key: str, read: Callable[[Any], _T], shape: str) -> _T:
+    if key not in data:
+        raise Damaged(f'"{key}" is missing')
+    try:
+        return read(data[key])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Damaged(f'"{key}" is {shown(data[key])}, and must be {shape}') from error
+
+
+def _optional_time(text: Any) -> datetime | None:
+    return None if text is None else read_rfc3339(text)
+
+
+def _entries(listed: Iterable[Any], place: str) -> Iterator[LedgerEntry]:
+    for number, entry in enumerate(listed, 1):
+        if not isinstance(entry, dict):
+            raise Damaged(f"entry {number} is {shown(entry)}, and must be an object")
+        yield LedgerEntry.from_json(entry, f"{place}, entry {number},")
 
 
 def hauser_mark(checkpoint: datetime) -> bytes:
@@ -120,17 +136,30 @@ def hauser_mark(checkpoint: datetime) -> bytes:
 def read_hauser_mark(text: bytes, place: str) -> datetime:
     """Raises LedgerUnreadable for an empty or damaged mark, which a crash of hauser leaves."""
     try:
-        moment = parse_time(text.decode().strip())
-        if moment < BEGINNING:
-            raise ValueError("it names a time before 1970")
-        return moment
-    except (ValueError, OverflowError, UnicodeDecodeError) as error:
+        return _mark_time(text)
+    except Damaged as damaged:
         raise LedgerUnreadable(
-            f"{place}, the checkpoint of the Go hauser, cannot be read ({error}).",
+            f"{place}, the checkpoint of the Go hauser, cannot be read: {damaged}.",
             "Where hauserpy has loaded before, remove it: it is written anew from the ledger. Else"
             " a crash of hauser left it so: write the end of the last good file's window into it"
             " (like 2026-11-23T04:00:00Z), or remove it to load everything anew.",
-        ) from error
+        ) from damaged
+
+
+def _mark_time(text: bytes) -> datetime:
+    try:
+        said = text.decode().strip()
+    except UnicodeDecodeError as error:
+        raise Damaged("it is not text in UTF-8") from error
+    if not said:
+        raise Damaged("it is empty")
+    try:
+        moment = read_rfc3339(said)
+    except ValueError as error:
+        raise Damaged(f"it says {shown(said)}, which is not a time with its zone") from error
+    if moment < BEGINNING:
+        raise Damaged(f"it says {shown(said)}, a time before 1970")
+    return moment
 
 
 def settle(ledger: Ledger | None, mark: datetime | None, place: str) -> Ledger:

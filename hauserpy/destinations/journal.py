@@ -11,9 +11,11 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hauserpy import disk
 from hauserpy.destinations import files
+from hauserpy.destinations.reading import Damaged, parsed
 from hauserpy.destinations.scope import Scope
 from hauserpy.errors import LedgerUnreadable
 from hauserpy.ledger import Ledger
@@ -62,20 +64,15 @@ class Journal:
     def read(self) -> Commit | None:
         """What is decided and perhaps not done. Raises LedgerUnreadable for garbage."""
         try:
-            data = json.loads(self._path.read_bytes())
-            ledger = self._decoded(data["ledger"].encode(), self._path)
-            return Commit(
-                ledger,
-                tuple((str(source), str(target)) for source, target in data["moves"]),
-                tuple(str(name) for name in data["remove"]),
-            )
+            ledger, moves, remove = _decided(parsed(self._path.read_bytes()))
         except FileNotFoundError:
             return None
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except Damaged as damaged:
             raise LedgerUnreadable(
-                f"{self._path} cannot be read ({type(error).__name__}: {error}).",
+                f"{self._path} cannot be read: {damaged}.",
                 "Restore it from a backup; hauserpy never takes a commit for none.",
-            ) from error
+            ) from damaged
+        return Commit(self._decoded(ledger, self._path), moves, remove)
 
     def write(self, commit: Commit) -> None:
         """Decide: from here on the load has happened, whatever dies."""
@@ -133,6 +130,20 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _decided(data: Any) -> tuple[bytes, tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """(the ledger's document, the moves, what to remove). Raises Damaged."""
+    try:
+        return (
+            data["ledger"].encode(),
+            tuple((str(source), str(target)) for source, target in data["moves"]),
+            tuple(str(name) for name in data["remove"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Damaged(
+            'it is no commit, which is a JSON object with "ledger", "moves" and "remove"'
+        ) from error
 
 
 def _umask() -> int:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hauserpy.config import ExportApi, Settings
+from hauserpy.destinations.reading import Damaged, parsed
 from hauserpy.errors import ConfigError, LedgerUnreadable
 
 Scope = Mapping[str, str]
@@ -34,15 +35,15 @@ def encode(scope: Scope) -> str:
 def decode(text: str, place: str) -> Scope:
     """The inverse of `encode`; raises LedgerUnreadable for anything else."""
     try:
-        return known(json.loads(text), place)
-    except (ValueError, RecursionError) as error:
-        raise _unreadable(place, error) from error
+        return known(parsed(text), place)
+    except Damaged as damaged:
+        raise _unreadable(place, str(damaged)) from damaged
 
 
 def known(found: Any, place: str) -> Scope:
     """``found`` when it is what `encode` is given; raises LedgerUnreadable for anything else."""
     if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
-        raise _unreadable(place, "it is no scope")
+        raise _unreadable(place, "it must be a JSON object of texts")
     return found
 
 
@@ -61,8 +62,8 @@ def refuse_other(found: Scope, ours: Scope, place: str, remedy: str) -> None:
             )
 
 
-def _unreadable(place: str, why: object) -> LedgerUnreadable:
+def _unreadable(place: str, why: str) -> LedgerUnreadable:
     return LedgerUnreadable(
-        f"what {place} is the ledger of cannot be read ({why}).",
+        f"what {place} is the ledger of cannot be read: {why}.",
         "Restore it from a backup; hauserpy never takes it for another one.",
     )

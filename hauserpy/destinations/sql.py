@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from hauserpy.destinations.reading import Damaged, parsed
 from hauserpy.destinations.scope import Scope, decode, refuse_other
 from hauserpy.errors import HauserHasRun, LedgerUnreadable
 from hauserpy.ledger import Ledger
-from hauserpy.model import FieldType, LedgerEntry, rfc3339
+from hauserpy.model import FieldType, LedgerEntry, rfc3339, shown
 
 SYNC_COLUMNS: Mapping[str, FieldType] = {
     "ID": FieldType.INT64,
@@ -51,6 +52,23 @@ LOCK_COLUMNS: Mapping[str, FieldType] = {
 }
 """One row: the load that locked it last, how far sync has come, and what the ledger is of."""
 
+_COLUMN_OF: Mapping[str, str] = {
+    "start": "StartTime",
+    "stop": "StopTime",
+    "kind": "Kind",
+    "bundle": "Bundle",
+    "load": "LoadId",
+    "records": "Records",
+    "bytes": "Bytes",
+    "changes": "Changes",
+    "first_event": "FirstEvent",
+    "last_event": "LastEvent",
+    "loaded_at": "LoadedAt",
+    "reason": "Reason",
+    "version": "Version",
+}
+"""By key of `LedgerEntry.to_json`. A table of rows has no files."""
+
 _BIGGEST = 2**63 - 1
 
 
@@ -81,40 +99,34 @@ def row_of(entry: LedgerEntry) -> dict[str, Any]:
     }
 
 
-def entry_of(row: Mapping[str, Any]) -> LedgerEntry:
+def entry_of(row: Mapping[str, Any], table: str) -> LedgerEntry:
     """The inverse of `row_of`; times without a zone are taken for UTC, NULL texts for empty ones.
 
-    Raises LedgerUnreadable when the row is none that we wrote.
+    Raises LedgerUnreadable, naming ``table``, when the row is none that we wrote.
     """
+    data = {key: _plain(row.get(column)) for key, column in _COLUMN_OF.items()}
+    for key in ("bundle", "reason"):
+        data[key] = data[key] or ""
+    data["changes"] = _changes(data["changes"])
+    data["files"] = ()
+    return LedgerEntry.from_json(
+        data, f"the row with LoadId {shown(data['load'])} in {table}", _COLUMN_OF
+    )
+
+
+def _changes(text: Any) -> Any:
+    """What the text holds; itself when it is not JSON, and so no changes either."""
     try:
-        return LedgerEntry.from_json(
-            {
-                "start": _text(row["StartTime"]),
-                "stop": _text(row["StopTime"]),
-                "kind": row["Kind"],
-                "bundle": row["Bundle"] or "",
-                "load": row["LoadId"],
-                "records": row["Records"],
-                "bytes": row["Bytes"],
-                "changes": json.loads(row["Changes"] or "{}"),
-                "first_event": _text(row["FirstEvent"]),
-                "last_event": _text(row["LastEvent"]),
-                "loaded_at": _text(row["LoadedAt"]),
-                "reason": row["Reason"] or "",
-                "files": [],
-                "version": row["Version"],
-            }
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise LedgerUnreadable(
-            f"a row of the ledger table cannot be read ({type(error).__name__}: {error}).",
-            "Restore the table from a backup; hauserpy never takes it for an empty one.",
-        ) from error
+        return parsed(text or "{}")
+    except (Damaged, TypeError):
+        return text
 
 
-def _text(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
+def _plain(value: Any) -> Any:
+    return _text(value) if isinstance(value, datetime) else value
+
+
+def _text(moment: datetime) -> str:
     return rfc3339(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
@@ -159,7 +171,7 @@ class Stored:
                     f" {sync_table} (and from the export table those whose BundleStartTime is NULL"
                     " and whose EventStart is not before hauserpy's checkpoint), and run again.",
                 )
-        return Ledger.of(self.entries, self.checkpoint)
+        return Ledger.of(self.entries, self.checkpoint, ledger_table(sync_table))
 
 
 def stored(
@@ -167,9 +179,10 @@ def stored(
     checkpoint: datetime | None,
     synced: datetime | None,
     scope: str | None,
+    table: str,
 ) -> Stored:
-    """`Stored` from rows of the ledger table."""
-    return Stored(tuple(entry_of(r) for r in rows), _utc(checkpoint), _utc(synced), scope)
+    """`Stored` from rows of the ledger table, which is ``table`` in messages."""
+    return Stored(tuple(entry_of(r, table) for r in rows), _utc(checkpoint), _utc(synced), scope)
 
 
 def refuse_other_scope(stored: Stored, scope: Scope, ledger: str, forget: str) -> None:

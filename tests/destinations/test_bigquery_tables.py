@@ -185,6 +185,15 @@ def test_a_damaged_ledger_is_unreadable_for_reader_and_load(bq: World, damage: s
     assert bq.texts() == expected_texts(0)
 
 
+def test_a_ledger_from_the_future_is_told_with_its_table(bq: World) -> None:
+    destination, layout = bq.ready()
+    bq.load(destination, layout, 0)
+    bq.sql("UPDATE fs_sync_ledger SET StopTime = TIMESTAMP '2031-01-01 00:00:00' WHERE TRUE")
+    with pytest.raises(LedgerUnreadable, match="future") as caught:
+        bq.ledger()
+    assert str(caught.value).startswith(f"{destination.name}: the ledger reaches to")
+
+
 def test_an_expiration_that_is_not_the_tables_is_told_and_left(
     bq: World, caplog: pytest.LogCaptureFixture
 ) -> None:

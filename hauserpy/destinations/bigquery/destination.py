@@ -215,7 +215,7 @@ class BigQuery:
         forget = f"UPDATE {quoted(names.lock)} SET Scope = NULL WHERE TRUE"
         sql.refuse_other_scope(stored, self._scope, names.ledger, forget)
         ledger = stored.ledger(names.sync)
-        ledger.refuse_future(self._clock())
+        ledger.refuse_future(self._clock(), self.name)
         return ledger
 
     def _plan(

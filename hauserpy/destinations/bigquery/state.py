@@ -85,7 +85,7 @@ def _read(connection: Connection, names: Names, there: Mapping[str, bool]) -> St
     if there[names.lock] and state["Records"] != 1:
         raise _torn(f"table {names.lock} has {state['Records']} rows, and must have one.")
     entries = (r for r in rows if r["Kind"] != queries.STATE)
-    return sql.stored(entries, state["StopTime"], state["StartTime"], state["Reason"])
+    return sql.stored(entries, state["StopTime"], state["StartTime"], state["Reason"], names.ledger)
 
 
 def _torn(reason: str) -> LedgerUnreadable:

@@ -52,7 +52,8 @@ def decode(document: bytes, place: str, scope: Scope) -> tuple[Ledger, tuple[Sto
         remove = tuple(StoredFile(str(f["name"]), int(f["size"]), str(f["digest"])) for f in listed)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LedgerUnreadable(
-            f"{place} cannot be read ({type(error).__name__}: {error}).",
+            f'{place} cannot be read: "remove" must be a list of objects, each with name, size and'
+            " digest.",
             "It is never taken for an empty ledger: restore it from a backup.",
         ) from error
     return ledger, remove

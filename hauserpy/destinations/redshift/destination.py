@@ -177,7 +177,7 @@ class Redshift:
     def _trusted(self, stored: sql.Stored, place: Place) -> Ledger:
         state.refuse_other_scope(stored, self._scope, place)
         ledger = stored.ledger(self._names.sync)
-        ledger.refuse_future(self._clock())
+        ledger.refuse_future(self._clock(), self.name)
         return ledger
 
     @contextlib.contextmanager

@@ -32,7 +32,7 @@ def read(link: Link, place: Place) -> sql.Stored:
     like a run of the Go hauser."""
     ((synced,),) = link.execute(f"SELECT max(bundleendtime) FROM {place.sync}")
     rows = link.execute(f"SELECT {_LISTED} FROM {place.ledger}")
-    return _stored(rows, synced)
+    return _stored(rows, synced, place)
 
 
 def read_existing(link: Link, place: Place) -> sql.Stored:
@@ -45,7 +45,7 @@ def read_existing(link: Link, place: Place) -> sql.Stored:
     rows = []
     if place.names.ledger in there:
         rows = link.execute(f"SELECT {_LISTED} FROM {place.ledger}")
-    return _stored(rows, synced)
+    return _stored(rows, synced, place)
 
 
 def refuse_torn(link: Link, place: Place) -> None:
@@ -60,12 +60,13 @@ def refuse_torn(link: Link, place: Place) -> None:
         )
 
 
-def _stored(rows: Sequence[tuple[Any, ...]], synced: datetime | None) -> sql.Stored:
+def _stored(rows: Sequence[tuple[Any, ...]], synced: datetime | None, place: Place) -> sql.Stored:
     named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
     marks = [row["StopTime"] for row in named if row["Kind"] == _CHECKPOINT]
     scopes = [row["Reason"] or "" for row in named if row["Kind"] == _SCOPE]
     entries = [row for row in named if row["Kind"] not in (_CHECKPOINT, _SCOPE)]
-    return sql.stored(entries, max(marks, default=None), synced, max(scopes, default=None))
+    checkpoint, scope = max(marks, default=None), max(scopes, default=None)
+    return sql.stored(entries, checkpoint, synced, scope, place.ledger)
 
 
 def refuse_other_scope(stored: sql.Stored, scope: Scope, place: Place) -> None:
