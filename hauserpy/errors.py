@@ -93,37 +93,58 @@ class BundleError(HauserpyError):
 class CorruptBundle(BundleError):
     """The body is not one whole valid gzip of one whole JSON array of objects.
 
-    ``offset`` counts bytes of the gunzipped text, or of the compressed body where ``compressed``.
+    ``offset`` counts bytes of the gunzipped text, or of the compressed body where ``compressed``;
+    ``window`` is the bundle's (start, stop) as `hauserpy skip` takes them, where it is known.
     """
 
     def __init__(
-        self, problem: str, *, offset: int, compressed: bool = False, bundle: str | None = None
+        self,
+        problem: str,
+        *,
+        offset: int,
+        compressed: bool = False,
+        bundle: str | None = None,
+        window: tuple[str, str] | None = None,
     ) -> None:
         self.problem = problem
         self.offset = offset
         self.compressed = compressed
         self.bundle = bundle
+        self.window = window
         where = "of the compressed body" if compressed else "of the JSON text"
         name = f"bundle {bundle}" if bundle else "the bundle"
+        since, until = window or ("…", "…")
         super().__init__(
             f"{name} is corrupt: {problem} (at byte {offset} {where}); nothing of it was loaded.",
-            "Run again to fetch it anew; if it stays so, ask Fullstory, or give its window up"
-            " with `hauserpy skip`.",
+            "Run again to fetch it anew. If it stays so, ask Fullstory, or give its window up with"
+            f" `hauserpy skip --since {since} --until {until} --reason …`, and sync goes on.",
         )
 
-    def of(self, bundle: str) -> CorruptBundle:
-        """The same error, naming its bundle."""
+    def of(self, bundle: str, since: str, until: str) -> CorruptBundle:
+        """The same error, naming its bundle, whose window goes from ``since`` to ``until``."""
         return CorruptBundle(
-            self.problem, offset=self.offset, compressed=self.compressed, bundle=bundle
+            self.problem,
+            offset=self.offset,
+            compressed=self.compressed,
+            bundle=bundle,
+            window=(since, until),
         )
 
     def __reduce__(self) -> tuple[object, ...]:
         # Worker processes send these back; the default would pass the message as `problem`.
-        return (_corrupt, (self.problem, self.offset, self.compressed, self.bundle))
+        return (_corrupt, (self.problem, self.offset, self.compressed, self.bundle, self.window))
 
 
-def _corrupt(problem: str, offset: int, compressed: bool, bundle: str | None) -> CorruptBundle:
-    return CorruptBundle(problem, offset=offset, compressed=compressed, bundle=bundle)
+def _corrupt(
+    problem: str,
+    offset: int,
+    compressed: bool,
+    bundle: str | None,
+    window: tuple[str, str] | None,
+) -> CorruptBundle:
+    return CorruptBundle(
+        problem, offset=offset, compressed=compressed, bundle=bundle, window=window
+    )
 
 
 class BundleGone(BundleError):

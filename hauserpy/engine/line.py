@@ -19,7 +19,7 @@ from hauserpy import disk
 from hauserpy.engine.report import Reporter
 from hauserpy.errors import CorruptBundle, HauserpyError
 from hauserpy.ledger import Step
-from hauserpy.model import Bundle, Layout, Staged
+from hauserpy.model import Bundle, Layout, Staged, rfc3339
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
@@ -174,7 +174,8 @@ class Line:
                 folder = empty_folder(self._folder / f"parts-{number}")
                 staged = stage(spool, job, folder, self._pool, progress)
         except CorruptBundle as error:
-            raise error.of(str(bundle)) from error
+            start, stop = rfc3339(bundle.window.start), rfc3339(bundle.window.stop)
+            raise error.of(str(bundle), start, stop) from error
         finally:
             with suppress(OSError):
                 spool.close()

@@ -94,7 +94,9 @@ def test_a_bundle_that_is_none(place: Place, kind: str) -> None:
     ran = place.run("sync", code=6)
     (line,) = [line for line in ran.err.splitlines() if "error" in line]
     bundle = next(b for b in place.api.bundles if b.window == day(1))
-    assert bundle.id in line and "at byte" in line and "hauserpy skip" in line
+    assert bundle.id in line and "at byte" in line
+    since, until = rfc3339(day(1).start), rfc3339(day(1).stop)
+    assert f"`hauserpy skip --since {since} --until {until} --reason …`" in line
     assert place.names() == names(0)
     assert place.checkpoint() == rfc3339(day(0).stop)
     assert "loaded 1 bundle" in ran.out
