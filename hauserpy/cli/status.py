@@ -31,8 +31,11 @@ def status(common: Common, *, as_json: bool) -> None:
     if told["hauser_until"]:
         rows.append(("hauser", f"loaded everything before {told['hauser_until']}"))
     rows.append(("loaded", _loaded(told)))
-    rows.append(("altered", changes_text(told["changes"]) or "nothing"))
-    rows += [("skipped", f"{s['start']} – {s['stop']}: {s['reason']}") for s in told["skipped"]]
+    rows.append(("altered", _printable(changes_text(told["changes"])) or "nothing"))
+    rows += [
+        ("skipped", f"{s['start']} – {s['stop']}: {_printable(s['reason'])}")
+        for s in told["skipped"]
+    ]
     rows += [("gap", f"{gap['start']} – {gap['stop']}") for gap in told["gaps"]]
     for key, value in rows:
         click.echo(f"{key:<12}{value}")
@@ -62,6 +65,11 @@ def _told(name: str, ledger: Ledger) -> dict[str, Any]:
         ],
         "gaps": [window_json(gap) for gap in ledger.gaps()],
     }
+
+
+def _printable(text: str) -> str:
+    """In one line that a terminal does nothing with: a ledger can be edited by hand."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _checkpoint(told: dict[str, Any]) -> str:

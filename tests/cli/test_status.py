@@ -112,6 +112,23 @@ def test_a_file_that_was_moved_away_is_a_gap(eventful: Site) -> None:
     assert told["windows"] == 2
 
 
+def test_what_was_written_into_the_ledger_by_hand_does_nothing_to_a_terminal(
+    eventful: Site,
+) -> None:
+    path = eventful.save / ".hauserpy" / "ledger.json"
+    ledger = json.loads(path.read_bytes())
+    (given_up,) = [e for e in ledger["entries"] if e["kind"] == "skip"]
+    given_up["reason"] = "a\nb\r\x1b[2J\u009b\u202eé"
+    ledger["entries"][0]["changes"] = {"unfit": {"x\x1b[2J\n": 1}}
+    path.write_text(json.dumps(ledger))
+    lines = eventful.ok("status").out.split("\n")
+    assert all(line.isprintable() for line in lines)
+    (skipped,) = [line for line in lines if line.startswith("skipped")]
+    assert skipped.endswith(": a b  [2J  é")
+    told = eventful.ok("status", "--json").json
+    assert told["skipped"][0]["reason"] == given_up["reason"]
+
+
 @pytest.mark.parametrize("command", ["status", "bundles", "check", "sync"])
 def test_with_json_an_unreadable_ledger_is_told_on_stdout_as_well(
     eventful: Site, command: str
