@@ -78,6 +78,15 @@ def test_every_key_says_what_it_takes(key: Key) -> None:
     assert len(key.doc) <= 70
 
 
+@pytest.mark.parametrize("section", ["redshift", "bigquery"])
+def test_the_sync_table_is_said_to_be_of_one_export_table(section: str) -> None:
+    (key,) = [key for key in KEYS if key.full == f"{section}.SyncTable"]
+    assert "one ExportTable" in key.doc
+    part = example_text().split(f"[{section}]")[1].split("\n[")[0]
+    (comment,) = [p for p in part.split("\n\n") if "#SyncTable" in p]
+    assert "one ExportTable" in comment and "one SegmentId" in comment
+
+
 def test_every_setting_has_its_key() -> None:
     own = {"path", "origins", "notes", "warnings"}
     sections = {"local", "s3", "redshift", "gcs", "bigquery"}

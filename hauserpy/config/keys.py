@@ -162,7 +162,7 @@ REDSHIFT = (
     Key("SslRootCert", kinds.path(optional=True), "The certificates that the server's is checked against.", "redshift", "ssl_root_cert", scope=scopes.TLS),
     Key("DatabaseSchema", REDSHIFT_TABLE, "A schema, or search_path.", "redshift", "database_schema"),
     Key("ExportTable", REDSHIFT_TABLE, "The table of the events.", "redshift", "export_table"),
-    Key("SyncTable", REDSHIFT_STEM, "The table of the checkpoints.", "redshift", "sync_table"),
+    Key("SyncTable", REDSHIFT_STEM, "The table of the checkpoints, for one ExportTable alone.", "redshift", "sync_table"),
     Key("VarCharMax", kinds.whole(1, 65535), "The bytes of a VARCHAR column that is created.", "redshift", "var_char_max"),
     Key("CustomVarsType", kinds.choice(("varchar", "super"), empty=True), "The type of CustomVars in a new table.", "redshift", "custom_vars_type"),
 )  # fmt: skip
@@ -176,7 +176,7 @@ BIGQUERY = (
     Key("Project", kinds.text(), "The project.", "bigquery", "project"),
     Key("Dataset", kinds.text(), "The dataset.", "bigquery", "dataset"),
     Key("ExportTable", BIGQUERY_TABLE, "The table of the events.", "bigquery", "export_table"),
-    Key("SyncTable", BIGQUERY_STEM, "The table of the checkpoints.", "bigquery", "sync_table"),
+    Key("SyncTable", BIGQUERY_STEM, "The table of the checkpoints, for one ExportTable alone.", "bigquery", "sync_table"),
     Key("PartitionExpiration", EXPIRY, "How long a new table keeps a day.", "bigquery", "partition_expiration"),
     Key("Location", kinds.optional(names.place, "letters, digits and hyphens"), "Where jobs run.", "bigquery", "location"),
     Key("CredentialsFile", kinds.path(optional=True), "A service account's key.", "bigquery", "credentials_file"),
