@@ -55,9 +55,7 @@ class CsvEncoder:
         fields: list[list[bytes]] = []
         for run in self._runs.of(rows.blocks):
             if run.block is None:
-                custom = objects(rows.blocks, run.places, lambda text: text.replace(b'"', b'""'))
-                # All hold quotes but the empty one.
-                fields.append([one if one == b"{}" else b'"%b"' % one for one in custom])
+                fields.append(objects(rows.blocks, run.places, _object, _doubled))
                 continue
             block = rows.blocks[run.block]
             parts = self._parts(block, run)
@@ -107,6 +105,15 @@ _Alike = tuple[FieldType, tuple[int, ...], tuple[int, ...]]
 def _times(values: Sequence[Any]) -> list[bytes]:
     # Written instants hold nothing that needs quotes.
     return "\n".join([value or "" for value in values]).encode().split(b"\n")
+
+
+def _doubled(text: bytes) -> bytes:
+    return text.replace(b'"', b'""')
+
+
+def _object(text: bytes) -> bytes:
+    # All hold quotes but the empty one.
+    return text if text == b"{}" else b'"' + text + b'"'
 
 
 def _rows(columns: Sequence[Sequence[Any]]) -> bytes:

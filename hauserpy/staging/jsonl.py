@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from hauserpy.model import CustomVarsKind, FieldType, Layout
-from hauserpy.staging.runs import Runs, objects, spread
-from hauserpy.transform import Rows
+from hauserpy.staging.runs import Run, Runs, objects, spread
+from hauserpy.transform import Block, Rows
 
 _SELDOM = 4
 """A column in which every value comes so often, on the average, is written value by value."""
@@ -27,7 +27,7 @@ class JsonLinesEncoder:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._runs = Runs(layout)
-        self._objects = layout.custom_vars is CustomVarsKind.OBJECT
+        self._as_objects = layout.custom_vars is CustomVarsKind.OBJECT
         self._custom = next(
             n for n, c in enumerate(layout.columns) if c.type is FieldType.CUSTOM_VARS
         )
@@ -42,10 +42,7 @@ class JsonLinesEncoder:
         members: list[list[bytes]] = []
         for run in self._runs.of(rows.blocks):
             if run.block is None:
-                custom = objects(rows.blocks, run.places, None if self._objects else _escaped)
-                form = b"%b:%%b" if self._objects else b'%b:"%%b"'
-                named = form % self._name(run.numbers[0]).replace(b"%", b"%%")
-                members.append([named % one for one in custom])
+                members.append(self._objects(rows.blocks, run))
                 continue
             block = rows.blocks[run.block]
             columns = [block.columns[place] for place in run.places]
@@ -59,6 +56,16 @@ class JsonLinesEncoder:
                 parts = [spread(list(map(b"".join, zip(*parts, strict=True))), block.which)]
             members += parts
         return b"{%b}\n" % b"}\n{".join(map(b"".join, zip(*members, strict=True)))
+
+    def _objects(self, blocks: Sequence[Block], run: Run) -> list[bytes]:
+        (number,) = run.numbers
+        name, quote = self._name(number), b"" if self._as_objects else b'"'
+        return objects(
+            blocks,
+            run.places,
+            wrap=lambda one: name + b":" + quote + one + quote,
+            escape=None if self._as_objects else _escaped,
+        )
 
     def _members(self, number: int, values: Sequence[Any]) -> list[bytes]:
         type = self._layout.columns[number].type

@@ -69,7 +69,7 @@ class ArrowEncoder:
         for run in self._runs.of(rows.blocks):
             if run.block is None:
                 (number,) = run.numbers
-                custom = objects(rows.blocks, run.places)
+                custom = objects(rows.blocks, run.places, bytes)
                 arrays[number] = pa.array(custom, type=self._schema.field(number).type)
                 continue
             block = rows.blocks[run.block]

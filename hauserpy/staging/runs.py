@@ -66,20 +66,24 @@ def spread(entries: Sequence[Any], which: list[int] | None) -> list[Any]:
 
 
 def objects(
-    blocks: Sequence[Block], places: Sequence[int], escape: Callable[[bytes], bytes] | None = None
+    blocks: Sequence[Block],
+    places: Sequence[int],
+    wrap: Callable[[bytes], bytes],
+    escape: Callable[[bytes], bytes] | None = None,
 ) -> list[bytes]:
-    """The CustomVars of each row, as text in which ``escape`` replaced some characters, but no
-    brace and no comma."""
+    """The CustomVars of each row: ``wrap`` of text in which ``escape`` replaced some characters,
+    but no brace and no comma."""
     parts = [block.columns[place] for block, place in zip(blocks, places, strict=True)]
     if escape is not None:
         # JSON text holds no line break of its own.
         parts = [escape(b"\n".join(part)).split(b"\n") if part else part for part in parts]
-    made = spread(parts[0], blocks[0].which)
-    for block, part in zip(blocks[1:], parts[1:], strict=True):
-        alone = spread(part, block.which)
-        behind = spread([b"}" if one == b"{}" else b"," + one[1:] for one in part], block.which)
-        made = [
-            second if first == b"{}" else first[:-1] + more
-            for first, second, more in zip(made, alone, behind, strict=True)
-        ]
-    return made
+    first, *others = parts
+    if not others:
+        return list(map(wrap, first))
+    (shared,) = others
+    alone = spread(list(map(wrap, shared)), blocks[1].which)
+    behind = [b"}" if one == b"{}" else b"," + one[1:] for one in shared]
+    return [
+        whole if one == b"{}" else wrap(one[:-1] + more)
+        for one, whole, more in zip(first, alone, spread(behind, blocks[1].which), strict=True)
+    ]

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from hauserpy.decode.records import Records
+from hauserpy.decode import reader
+from hauserpy.decode.records import Records, parse
 from hauserpy.decode.split import Batch
 from hauserpy.errors import WorkerDied
 from hauserpy.model import Clip, Compression, CustomVarsKind, Layout, StageFormat, Window
-from hauserpy.pipeline import convert
-from hauserpy.pipeline.convert import Job
+from hauserpy.pipeline.convert import Converter, Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import Progress, empty_folder, stage
@@ -263,7 +263,7 @@ def test_a_larger_bundle_is_left_to_workers_from_its_first_batch_on(
         raise AssertionError("the parent converts")
 
     with closing(Pool(2)) as pool:
-        monkeypatch.setattr(convert.Converter, "convert", refused)
+        monkeypatch.setattr(Converter, "convert", refused)
         made = staged([body], LAYOUTS["csv"], pool=pool, batch_bytes=1000)
         assert len(children(os.getpid()) - before) == 2
     assert made.parts == wanted.parts
@@ -303,13 +303,12 @@ def test_a_record_of_many_false_borders_is_parsed_few_times(
     record = {"a": [{"a": 1}] * 40_000, "b_str": "end"}
     text = json.dumps([record, record], separators=(",", ":")).encode()
     parsed = []
-    real = convert.parse
 
     def counted(batch: Batch, *, most_bytes: int) -> Records:
         parsed.append(len(batch.text))
-        return real(batch, most_bytes=most_bytes)
+        return parse(batch, most_bytes=most_bytes)
 
-    monkeypatch.setattr(convert, "parse", counted)
+    monkeypatch.setattr(reader, "parse", counted)
     with closing(Pool(0)) as pool:
         made = staged([text], LAYOUTS["csv"], pool=pool, batch_bytes=4000)
     assert made.staged.records == 2
