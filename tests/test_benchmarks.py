@@ -44,6 +44,14 @@ def test_the_command_measures_staging_and_tells_a_table(tmp_path: Path) -> None:
     assert figures["runs"][0]["peak_mb"] > 5
 
 
+def test_the_worst_data_is_measured_as_well() -> None:
+    told = command(
+        "--bundles=1", "--size=100kB", "--runs=1", "--forms=csv", "--workers=1", "--only=stage",
+        "--alone",
+    )  # fmt: skip
+    assert "every event on a page of its own" in told
+
+
 def test_the_profile_tells_every_stage() -> None:
     told = command("--bundles=1", "--size=100kB", "--forms=csv.gz", "--profile")
     line = told.splitlines()[-1]

@@ -32,6 +32,8 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=size, help="JSON text of each: 250MB")
     parser.add_argument("--runs", type=int, help="how often each is measured (5)")
     parser.add_argument("--seed", type=int, default=1, help="of the data (1)")
+    parser.add_argument("--alone", action="store_true",
+                        help="every event on a page of its own: data of which nothing repeats")  # fmt: skip
     parser.add_argument("--forms", default=",".join(LAYOUTS), help="which of: %(default)s")
     parser.add_argument("--workers", default="1,2", help="numbers of workers: %(default)s")
     parser.add_argument("--only", default=",".join(_PARTS), help="which parts of: %(default)s")
@@ -65,7 +67,11 @@ def main(given: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="hauserpy-bench-") as name:
         _progress(f"writing {arguments.bundles} bundles of {arguments.size / 1e6:.1f} MB")
         bodies = generate(
-            Path(name), count=arguments.bundles, json_bytes=arguments.size, seed=arguments.seed
+            Path(name),
+            count=arguments.bundles,
+            json_bytes=arguments.size,
+            seed=arguments.seed,
+            alone=arguments.alone,
         )
         if arguments.profile:
             _tell_stages(bodies[0], arguments.forms)
@@ -81,7 +87,8 @@ def _measured(arguments: argparse.Namespace, bodies: list[Body]) -> report.Repor
     gzip_mb = sum(body.gzip_bytes for body in bodies) / 1e6
     made = report.Report(
         report.machine(),
-        f"{len(bodies)} bundles, {text_mb:.0f} MB of JSON text, {gzip_mb:.0f} MB gzipped",
+        f"{len(bodies)} bundles, {text_mb:.0f} MB of JSON text, {gzip_mb:.0f} MB gzipped"
+        + (", every event on a page of its own" if arguments.alone else ""),
     )
     cases = [report.Runs(form, n) for form in arguments.forms for n in arguments.workers]
     whole = [report.Runs("sync, csv", n) for n in arguments.workers]

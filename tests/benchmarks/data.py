@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +13,7 @@ from hauserpy.mockapi.synthetic import END, write_bundle
 from hauserpy.model import Window
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_PAGE = re.compile(rb'"PageId":\d+')
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", re.IGNORECASE)
 
 
@@ -33,14 +36,31 @@ def windows(count: int) -> list[Window]:
     return [Window(END - (n + 1) * day, END - n * day) for n in reversed(range(count))]
 
 
-def generate(folder: Path, *, count: int, json_bytes: int, seed: int) -> list[Body]:
-    """``count`` bundles of about ``json_bytes`` of JSON text each."""
+def generate(
+    folder: Path, *, count: int, json_bytes: int, seed: int, alone: bool = False
+) -> list[Body]:
+    """``count`` bundles of about ``json_bytes`` of JSON text each; ``alone``: every event on a page
+    that no other has."""
     made = []
     for n, window in enumerate(windows(count)):
         path = folder / f"body-{n}.json.gz"
         size = write_bundle(path, window=window, seed=seed + n, bytes=json_bytes)
+        if alone:
+            size = _set_apart(path)
         made.append(Body(path, window, size))
     return made
+
+
+def _set_apart(path: Path) -> int:
+    """Give every event a page of its own; returns the bytes of the JSON text."""
+    numbers = itertools.count(1 << 52)
+    size = 0
+    apart = path.with_suffix(".apart")
+    with gzip.open(path, "rb") as lines, gzip.open(apart, "wb", compresslevel=1) as out:
+        for line in lines:
+            size += out.write(_PAGE.sub(lambda _: b'"PageId":%d' % next(numbers), line))
+    apart.replace(path)
+    return size
 
 
 def size(text: str) -> int:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from hauserpy.decode.gunzip import gunzip
-from hauserpy.decode.records import parse
+from hauserpy.decode.reader import Reader
 from hauserpy.decode.split import split
 from hauserpy.mockapi.synthetic import END
 from hauserpy.model import BEGINNING, Compression, StageFormat, Window
 from hauserpy.staging import encoder_for
 from hauserpy.staging.gzip import deflate
-from hauserpy.transform import Transformer
+from hauserpy.transform import Transformer, fields_of
 from tests.benchmarks.cases import LAYOUTS
 
 _MOST_RECORD_BYTES = 16 << 20
@@ -46,6 +46,7 @@ def measure(body: Path, form: str) -> dict[str, float]:
     layout = LAYOUTS[form]
     if layout.format is StageFormat.RAW:
         raise ValueError("raw bundles are copied; they have no stages of their own")
+    reader = Reader(frozenset(fields_of(layout.columns)), _MOST_RECORD_BYTES, cuts=True)
     transformer = Transformer(layout, Window(BEGINNING, END))
     encoder = encoder_for(layout)
     deflates = layout.compression is Compression.GZIP
@@ -66,7 +67,7 @@ def measure(body: Path, form: str) -> dict[str, float]:
     try:
         with tempfile.TemporaryFile(buffering=0) as out:
             while batch := watch("split", next, batches, None):
-                records = watch("parse", parse, batch, most_bytes=_MOST_RECORD_BYTES)
+                records = watch("parse", reader.read, batch)
                 rows = watch("columns", transformer.rows, records)
                 data = watch("encode", encoder.encode, rows)
                 if deflates:
