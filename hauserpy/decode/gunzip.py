@@ -14,7 +14,7 @@ from isal import igzip_lib
 from hauserpy.errors import CorruptBundle
 
 _Broken: Any = igzip_lib.error
-GZIP_MAGIC = b"\x1f\x8b"
+_MAGIC = b"\x1f\x8b"
 _HEADER_CRC, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16
 _MOST_HEADER = 1 << 17
 _MOST_OUT = 1 << 19
@@ -30,13 +30,8 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     member's end, or, as that of the chunk in which it shows, for a bad CRC or length.
     """
     chunks = iter(chunks)
-    head = b""
-    while len(head) < len(GZIP_MAGIC):
-        try:
-            head += next(chunks)
-        except StopIteration:
-            break
-    if head.startswith(GZIP_MAGIC):
+    head = _with_magic(b"", chunks)
+    if head.startswith(_MAGIC):
         yield from _members(head, chunks)
     else:
         if head:
@@ -45,8 +40,8 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    # Places in the body: where the piece that a member was given last begins and ends.
     began = given = 0
-    """Where what a member was given last begins and ends."""
     data = _with_header(data, chunks, given)
     member = _member()
     while True:
@@ -59,20 +54,11 @@ def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
         if text:
             yield text
         if member.eof:
-            data = member.unused_data
-            given -= len(data)
-            while not data:
-                try:
-                    data = next(chunks)
-                except StopIteration:
-                    return
-            # A magic number that is cut between two chunks is still a magic number.
-            while len(data) < len(GZIP_MAGIC):
-                try:
-                    data += next(chunks)
-                except StopIteration:
-                    break
-            if not data.startswith(GZIP_MAGIC):
+            given -= len(member.unused_data)
+            data = _with_magic(member.unused_data, chunks)
+            if not data:
+                return
+            if not data.startswith(_MAGIC):
                 raise CorruptBundle(
                     "bytes follow the end of the gzip", offset=given, compressed=True
                 )
@@ -95,16 +81,23 @@ def _member() -> Any:
     return igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
 
 
+def _with_magic(data: bytes, chunks: Iterator[bytes]) -> bytes:
+    """``data`` with as much more as a magic number has, which may be cut between two chunks."""
+    while len(data) < len(_MAGIC) and (more := next(chunks, None)) is not None:
+        data += more
+    return data
+
+
 def _with_header(data: bytes, chunks: Iterator[bytes], offset: int) -> bytes:
     """``data`` with as much more as completes its member's header, which isal reads wrongly when
     one with optional fields comes in two pieces."""
     while not _has_header(data):
         if len(data) > _MOST_HEADER:
             raise CorruptBundle("the gzip's header has no end", offset=offset, compressed=True)
-        try:
-            data += next(chunks)
-        except StopIteration:
+        more = next(chunks, None)
+        if more is None:
             break
+        data += more
     return data
 
 
