@@ -61,28 +61,29 @@ def learned(batch: Batch, records: Sequence[dict[str, Any]], fields: frozenset[s
     if found is None:
         return None
     opening, begin, end = found
-    anchors = [
+    event, scene, rest = (
         _as_served(order[at], batch.text) if 0 < at < len(order) else b""
         for at in (opening, begin, end)
-    ]
-    if None in anchors:
+    )
+    if event is None or scene is None or rest is None:
         return None
-    event, scene, rest = (anchor or b"" for anchor in anchors)
     in_events = set[str]().union(*(c.keys for c in (*cells[opening:begin], *cells[end:])))
     return Cut(
-        batch.separator,
-        event,
-        scene,
-        rest,
-        (*order[:opening], order[begin]),
-        fields,
-        fields & in_events,
+        separator=batch.separator,
+        event=event,
+        scene=scene,
+        rest=rest,
+        scene_keys=(*order[:opening], order[begin]),
+        fields=fields,
+        event_fields=fields & in_events,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """``changes`` has a bit for every pair of events between which the cell differs."""
+    """One cell of every record: the ``keys`` seen in it, ``bare`` when all are known fields, and its
+    mean ``size`` in bytes. ``changes`` has a bit for every pair of events between which it differs.
+    """
 
     keys: frozenset[str]
     bare: bool
@@ -157,6 +158,7 @@ def _places(cells: Sequence[_Cell], pairs: int, *, opens: bool) -> tuple[int, in
     """
 
     def saved(*several: _Cell) -> float:
+        """Bytes of a record, on the average, that need not be parsed once more."""
         changes = 0
         for cell in several:
             changes |= cell.changes

@@ -11,7 +11,7 @@ _DIGITS = bytes(0x30 if c in b"-0123456789" else 0x20 for c in range(256))
 
 
 def has_run(text: bytes, length: int) -> bool:
-    """Whether ``length`` digits or signs stand side by side. Strings are looked at as well, which
-    costs time and nothing else: this scans at over 2 GB/s, a regular expression at a tenth."""
-    # From behind, the search leaps over whatever is no digit.
+    """Whether ``length`` digits or signs stand side by side, in strings as well: a number is never
+    missed, and what is none costs its finder time and nothing else."""
+    # Many times as fast as a regular expression; from behind, the search leaps over what is no digit.
     return text.translate(_DIGITS).rfind(b"0" * length) >= 0
