@@ -24,9 +24,11 @@ from hauserpy.transform import Block, Rows
 _MOST_REMEMBERED = 1 << 14
 _LONGEST_REMEMBERED = 200
 """Characters: long texts seldom come twice, and thousands of them would fill the memory."""
-_INTEGERS = frozenset((FieldType.INT64, FieldType.INT32))
 _SPECIAL = '",\n\r'
 """What makes a field need quotes. A lone CR as well: readers may take it for a line's end."""
+
+_Alike = tuple[FieldType, tuple[int, ...], tuple[int, ...]]
+"""A type, for all integers that of INT64, and the numbers and places of columns."""
 
 
 class CsvEncoder:
@@ -69,14 +71,14 @@ class CsvEncoder:
         """The columns' parts of each line: bytes, since one character beyond ASCII would make a
         line of text two or four times as wide."""
         parts = []
-        for type, numbers, places in self._alike(run):
+        for kind, numbers, places in self._alike(run):
             columns = [block.columns[place] for place in places]
-            if type in _INTEGERS:
+            if kind is FieldType.INT64:
                 # Those that stand side by side are written together.
                 parts.append(_numbers(block.integers.get(numbers) or _rows(columns)))
-            elif type is FieldType.FLOAT64:
+            elif kind is FieldType.FLOAT64:
                 parts += [_numbers(_rows([column])) for column in columns]
-            elif type is FieldType.STRING:
+            elif kind is FieldType.STRING:
                 strings = zip(numbers, columns, strict=True)
                 parts += [self._strings[number].fields(column) for number, column in strings]
             else:
@@ -94,12 +96,8 @@ class CsvEncoder:
         return found
 
     def _kind(self, column: tuple[int, int]) -> FieldType:
-        type = self._layout.columns[column[0]].type
-        return FieldType.INT64 if type in _INTEGERS else type
-
-
-_Alike = tuple[FieldType, tuple[int, ...], tuple[int, ...]]
-"""A type, and the numbers and places of columns."""
+        kind = self._layout.columns[column[0]].type
+        return FieldType.INT64 if kind is FieldType.INT32 else kind
 
 
 def _times(values: Sequence[Any]) -> list[bytes]:

@@ -11,8 +11,8 @@ from hauserpy.model import CustomVarsKind, FieldType, Layout
 from hauserpy.staging.runs import Run, Runs, objects, spread
 from hauserpy.transform import Block, Rows
 
-_SELDOM = 4
-"""A column in which every value comes so often, on the average, is written value by value."""
+_OFTEN = 4
+"""Where every value of a column comes so often, on the average, each is written once."""
 _FIRST, _BETWEEN, _LAST = b"[\n  ", b",\n  ", b"\n]"
 """What orjson puts around the elements of an array that it writes in lines."""
 
@@ -68,12 +68,12 @@ class JsonLinesEncoder:
         )
 
     def _members(self, number: int, values: Sequence[Any]) -> list[bytes]:
-        type = self._layout.columns[number].type
-        if type is FieldType.INT64 and self._layout.int64_as_text:
+        kind = self._layout.columns[number].type
+        if kind is FieldType.INT64 and self._layout.int64_as_text:
             values = [None if value is None else str(value) for value in values]
         # Of equal doubles, 0.0 and -0.0, one is not written like the other.
-        distinct = set(values) if type is not FieldType.FLOAT64 else values
-        if len(distinct) > len(values) // _SELDOM:
+        distinct = set(values) if kind is not FieldType.FLOAT64 else values
+        if len(distinct) > len(values) // _OFTEN:
             return self._written(number, values)
         once = list(distinct)
         member = dict(zip(once, self._written(number, once), strict=True))

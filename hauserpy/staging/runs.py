@@ -1,13 +1,15 @@
-"""Rows of text put together from blocks: which columns stand side by side, and one CustomVars."""
+"""Rows put together from blocks: which columns stand side by side, and one CustomVars of all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from hauserpy.model import FieldType, Layout
 from hauserpy.transform import Block
+
+_Entry = TypeVar("_Entry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,9 @@ class Runs:
         return made
 
 
-def spread(entries: Sequence[Any], which: list[int] | None) -> list[Any]:
+def spread(entries: Sequence[_Entry], which: Sequence[int]) -> list[_Entry]:
     """The entry of each row."""
-    return list(entries) if which is None else list(map(entries.__getitem__, which))
+    return list(map(entries.__getitem__, which))
 
 
 def objects(
@@ -72,7 +74,7 @@ def objects(
     escape: Callable[[bytes], bytes] | None = None,
 ) -> list[bytes]:
     """The CustomVars of each row: ``wrap`` of text in which ``escape`` replaced some characters,
-    but no brace and no comma."""
+    but no brace and no comma. Of two blocks, the second's entries are shared."""
     parts = [block.columns[place] for block, place in zip(blocks, places, strict=True)]
     if escape is not None:
         # JSON text holds no line break of its own.
@@ -81,9 +83,11 @@ def objects(
     if not others:
         return list(map(wrap, first))
     (shared,) = others
-    alone = spread(list(map(wrap, shared)), blocks[1].which)
+    which = blocks[1].which
+    assert which is not None
+    alone = spread(list(map(wrap, shared)), which)
     behind = [b"}" if one == b"{}" else b"," + one[1:] for one in shared]
     return [
         whole if one == b"{}" else wrap(one[:-1] + more)
-        for one, whole, more in zip(first, alone, spread(behind, blocks[1].which), strict=True)
+        for one, whole, more in zip(first, alone, spread(behind, which), strict=True)
     ]
