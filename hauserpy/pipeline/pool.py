@@ -24,7 +24,7 @@ _SLOT_BYTES = 2 * BATCH_BYTES
 _SLOTS_A_WORKER = 3
 """One that it works on, one that waits for it, one whose result waits for its turn."""
 INLINE_BATCHES = 4
-"""A bundle smaller than this is done before a worker has started."""
+"""A bundle of no more than these is done before a worker has started."""
 
 _RUN = "import gc; gc.disable(); from hauserpy.pipeline.worker import run; run()"
 """Imports make no rubbish to be collected."""

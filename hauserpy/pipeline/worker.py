@@ -55,6 +55,7 @@ def main(line: Line, slots: Slots) -> None:
             return
         if isinstance(message, Job):
             converter = Converter(message, converter)
+            # The one before it refers to itself, and remembers much.
             gc.collect()
             continue
         assert converter is not None
