@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hauserpy.decode.cut import Cut, learned
 from hauserpy.decode.records import Records, parse
-from hauserpy.decode.scenes import Scenes, cut_apart
+from hauserpy.decode.scenes import CutRecords, cut_apart
 from hauserpy.decode.split import Batch
 
 _PATIENCE = 4
@@ -28,12 +28,12 @@ class Reader:
         self._fields = fields
         self._most_bytes = most_record_bytes
 
-    def read(self, batch: Batch) -> Records | Scenes:
+    def read(self, batch: Batch) -> Records | CutRecords:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
         if self.cut is not None and self.patience:
-            scenes = cut_apart(batch, self.cut, most_bytes=self._most_bytes)
-            if scenes is not None and len(scenes.which) <= _MOST_RECORDS:
-                return scenes
+            cut_records = cut_apart(batch, self.cut, most_bytes=self._most_bytes)
+            if cut_records is not None and len(cut_records.which) <= _MOST_RECORDS:
+                return cut_records
         records = parse(batch, most_bytes=self._most_bytes)
         if self.patience:
             self.paid(False)

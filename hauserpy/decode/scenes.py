@@ -43,7 +43,7 @@ class Spans:
 
 
 @dataclass(frozen=True, slots=True)
-class Scenes:
+class CutRecords:
     """Record ``n`` is event ``n`` and scene ``which[n]``, its custom variables in their order.
 
     ``uncut`` holds the records, by number, that could not be cut; both parts of these are empty.
@@ -66,7 +66,7 @@ class Scenes:
         return record
 
 
-def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int) -> Scenes | None:
+def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int) -> CutRecords | None:
     """The batch's records in two parts; None when it must be parsed whole.
 
     Success proves the batch's borders, as `hauserpy.decode.records.parse` does.
@@ -88,21 +88,21 @@ def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int) -> Scenes | None:
         return None
     if not all(_in_order(scene, cut) for scene in parsed_scenes.values if scene):
         return None
-    return Scenes(
-        parsed_events,
-        parsed_scenes,
-        list(map(numbers.__getitem__, scenes)),
-        dict(zip(uncut, parsed_uncut.values, strict=True)),
-        text,
-        spans,
-        cut,
+    return CutRecords(
+        events=parsed_events,
+        scenes=parsed_scenes,
+        which=list(map(numbers.__getitem__, scenes)),
+        uncut=dict(zip(uncut, parsed_uncut.values, strict=True)),
+        text=text,
+        spans=spans,
+        cut=cut,
     )
 
 
 def _spans(text: bytes, separator: bytes) -> Spans | None:
     """None when something else than ``separator`` stands between two records."""
     border = b"}%b{" % separator
-    # A line break is found at ten times the speed of anything longer.
+    # A line break alone is found several times as fast as a border that holds one.
     sought = b"\n" if b"\n" in separator else border
     lead = border.index(sought)
     places = []
@@ -123,22 +123,22 @@ def _parts(
     """(events, scenes in their two parts, numbers of the records that cannot be cut, whose parts
     are empty)"""
     starts, stops = spans.starts, spans.stops
-    opened = _find(text, cut.event, starts, stops) if cut.event else starts
-    told = _find(text, cut.scene, opened, stops)
+    event_at = _find(text, cut.event, starts, stops) if cut.event else starts
+    scene_at = _find(text, cut.scene, event_at, stops)
+    rest_at = _find(text, cut.rest, scene_at, stops) if cut.rest else stops
     # Of two parts that become one, the second brings its comma, the first none.
     skip = 1 if cut.event else 0
-    events = [text[at + skip : to] for at, to in zip(opened, told, strict=True)]
-    rests = _find(text, cut.rest, told, stops) if cut.rest else stops
+    events = [text[event + skip : scene] for event, scene in zip(event_at, scene_at, strict=True)]
     if cut.rest:
-        behind = [text[at:to] for at, to in zip(rests, stops, strict=True)]
-        events = list(map(bytes.__add__, events, behind))
+        rests = [text[rest:stop] for rest, stop in zip(rest_at, stops, strict=True)]
+        events = list(map(bytes.__add__, events, rests))
     scenes = [
-        (text[start:at], text[to:rest])
-        for start, at, to, rest in zip(starts, opened, told, rests, strict=True)
+        (text[start:event], text[scene:rest])
+        for start, event, scene, rest in zip(starts, event_at, scene_at, rest_at, strict=True)
     ]
     uncut = []
-    if min(map(min, (opened, told, rests))) < 0:
-        places = zip(opened, told, rests, strict=True)
+    if min(map(min, (event_at, scene_at, rest_at))) < 0:
+        places = zip(event_at, scene_at, rest_at, strict=True)
         uncut = [number for number, of_one in enumerate(places) if min(of_one) < 0]
     for number in uncut:
         events[number], scenes[number] = b"", (b"", b"")

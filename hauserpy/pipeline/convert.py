@@ -1,4 +1,7 @@
-"""One batch of text to staged bytes: parse, transform, encode, and compress. A pure function."""
+"""One batch of text to staged bytes: parse, transform, encode, and compress.
+
+What comes out depends on the batch alone; what is remembered of others makes it come sooner.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 from hauserpy.decode.reader import Reader
 from hauserpy.decode.records import Records, check_depth, pieces
-from hauserpy.decode.scenes import Scenes
+from hauserpy.decode.scenes import CutRecords
 from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle
 from hauserpy.fields import EVENT_START
@@ -71,9 +74,9 @@ class Converter:
         else:
             self._encoder = encoder_for(layout)
         self._transformer = Transformer(layout, job.window, job.clip)
-        # A row that may be clipped is looked at for itself.
         fields = frozenset(fields_of(job.layout.columns))
         cut = None if before is None else before.reader.cut
+        # A row that may be clipped is looked at for itself.
         self.reader: Reader = Reader(fields, job.most_record_bytes, cuts=job.clip is None, cut=cut)
         self._deflates = (
             layout.compression is Compression.GZIP and layout.format is not StageFormat.PARQUET
@@ -89,7 +92,7 @@ class Converter:
             else:
                 rows, text = self._encoded(records)
                 separator = b""
-            if isinstance(records, Scenes):
+            if isinstance(records, CutRecords):
                 self.reader.paid(rows.cared <= rows.count * _MUCH_CARE)
         except TooDeep:
             # Parsing record by record finds the place.
@@ -108,7 +111,7 @@ class Converter:
             last_event=rows.last_event,
         )
 
-    def _encoded(self, records: Records | Scenes) -> tuple[Rows, bytes]:
+    def _encoded(self, records: Records | CutRecords) -> tuple[Rows, bytes]:
         """The rows' counts, and their bytes."""
         made, texts = [], []
         for few in _few_at_a_time(records):
@@ -117,35 +120,34 @@ class Converter:
             made.append(replace(rows, blocks=()))
         return _summed(made), b"".join(texts)
 
-    def _copied(self, batch: Batch, records: Records | Scenes) -> tuple[Rows, bytes, bytes]:
+    def _copied(self, batch: Batch, records: Records | CutRecords) -> tuple[Rows, bytes, bytes]:
         """The rows' counts, and the text that holds them with what separates it from more."""
         if self._job.clip is None:
             rows = _summed(self._transformer.rows(few) for few in _few_at_a_time(records))
             return replace(rows, changes=Changes()), batch.text, batch.separator
         # What is left out leaves no gap; the records that stay are those served, to the letter.
-        kept, changes, spans = [], Changes(), []
+        kept, made = [], []
         for text, record in pieces(batch, most_bytes=self._job.most_record_bytes):
             one = self._transformer.rows(Records([record], plain=False))
-            changes.merge({k: n for k, n in one.changes.items() if k[0] is ChangeKind.CLIPPED})
+            made.append(one)
             if one.count:
                 kept.append(text)
-                spans.append(one)
-        firsts = [s.first_event for s in spans if s.first_event is not None]
-        lasts = [s.last_event for s in spans if s.last_event is not None]
-        rows = Rows((), len(kept), changes, min(firsts, default=None), max(lasts, default=None))
-        return rows, _SEPARATOR.join(kept), _SEPARATOR
+        rows = _summed(made)
+        clipped = {k: n for k, n in rows.changes.items() if k[0] is ChangeKind.CLIPPED}
+        return replace(rows, changes=Changes(clipped)), _SEPARATOR.join(kept), _SEPARATOR
 
 
-def _values(records: Records | Scenes) -> list[dict[str, Any]]:
-    if isinstance(records, Scenes):
+def _values(records: Records | CutRecords) -> list[dict[str, Any]]:
+    """The records, or all of their parts."""
+    if isinstance(records, CutRecords):
         return [*records.events.values, *records.scenes.values, *records.uncut.values()]
     return records.values
 
 
-def _few_at_a_time(records: Records | Scenes) -> Iterator[Records | Scenes]:
+def _few_at_a_time(records: Records | CutRecords) -> Iterator[Records | CutRecords]:
     """A batch of tiny records holds hundreds of thousands, and each costs some kilobytes while its
-    columns are made."""
-    if isinstance(records, Scenes):
+    columns are made. Of records that are cut, the reader gives no more at once."""
+    if isinstance(records, CutRecords):
         yield records
         return
     values = records.values

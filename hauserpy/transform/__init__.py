@@ -2,7 +2,8 @@
 
 `values` says what fits a column, `times` reads instants, `careful` turns any record into a row and
 counts what it alters, `columns` does the same for the records that need no care, whole columns at
-once; `weaver` does so for events and their scenes apart, and `blocks` holds what comes out.
+once; `weaver` does so for events and their scenes apart, `blocks` holds what comes out, and `rows`
+chooses between these ways.
 """
 
 from hauserpy.transform.blocks import Block

@@ -34,12 +34,14 @@ def put(blocks: Iterable[Block], n: int, row: Sequence[Any], layout: Layout) -> 
     """Let row ``n`` be ``row``, and no other row change."""
     first = True
     for block in blocks:
+        # JSON of what the columns held before.
         block.integers.clear()
         for place, (number, entries) in enumerate(zip(block.numbers, block.columns, strict=True)):
             column = entries if isinstance(entries, list) else list(entries)
             block.columns[place] = column
             value = row[number]
             if not first and layout.columns[number].type is FieldType.CUSTOM_VARS:
+                # The members of all blocks together are the row's, and the first has them all.
                 value = b"{}"
             if block.which is None:
                 column[n] = value
@@ -48,10 +50,3 @@ def put(blocks: Iterable[Block], n: int, row: Sequence[Any], layout: Layout) -> 
         if block.which is not None and block.columns:
             block.which[n] = len(block.columns[0]) - 1
         first = False
-
-
-def merged(first: bytes, second: bytes) -> bytes:
-    """One JSON object with the members of two."""
-    if second == b"{}":
-        return first
-    return second if first == b"{}" else b"%b,%b" % (first[:-1], second[1:])

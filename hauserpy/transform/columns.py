@@ -1,7 +1,7 @@
 """A batch of records to columns at once: what the careful way does record by record, done by C code
 over whole columns, for every record that needs no care.
 
-Each record is laid over a record of the fields with nothing in them. So its known fields come first
+Each record is laid over a blank one, the fields with nothing in them. So its known fields come first
 and in the layout's order, whatever its shape, and what comes behind them is its CustomVars. A
 record with a value that a sweep over its column cannot vouch for is reported by its number, and
 goes the careful way.
@@ -17,7 +17,6 @@ from typing import Any
 import orjson
 
 from hauserpy.decode.digits import OF_INT32, OF_INT64, has_run
-from hauserpy.decode.records import Records
 from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
 from hauserpy.model import Column, CustomVarsKind, FieldType, Layout
 from hauserpy.transform.times import Instants, Times, Unfit, of_one_day
@@ -26,7 +25,7 @@ from hauserpy.transform.values import INT32, INT64, as_integer, as_real, as_text
 _NONE = type(None)
 _MOST_KEYS = 1 << 16
 _ABSENT = object()
-_NOTHING = {_NONE}
+_ONLY_NONE = {_NONE}
 _OF_INTEGERS = b"0123456789-,[]nul"
 """The characters of arrays of integers and null."""
 
@@ -55,8 +54,8 @@ class Swept:
 
 
 class Columnar:
-    """Turns records without NULs, surrogates and wide integers into the layout's columns, or into
-    those with certain ``numbers``: then the records are parts of records."""
+    """Turns plain records (see `hauserpy.decode.records.Records`) into the layout's columns, or into those with certain
+    ``numbers``: then the records are parts of records."""
 
     def __init__(
         self, layout: Layout, window_start: str, numbers: Sequence[int] | None = None
@@ -68,11 +67,11 @@ class Columnar:
         self._window_start = window_start
         self._times = Times(layout.time_style)
         self._event_starts = Instants(layout.time_style)
-        self._nothing = _with_keys_of_the_parser(
+        self._blank = _with_keys_of_the_parser(
             dict.fromkeys(fields_of(column for _, column in self._columns))
         )
-        if PAGE_USER_AGENT in self._nothing:
-            self._nothing[PAGE_USER_AGENT] = self._nothing[PAGE_AGENT] = _ABSENT
+        if PAGE_USER_AGENT in self._blank:
+            self._blank[PAGE_USER_AGENT] = self._blank[PAGE_AGENT] = _ABSENT
         self._fields = frozenset(fields_of(layout.columns))
         self._in_lower_case = {name.lower() for name in self._fields}
         self._custom_keys: set[str] = set()
@@ -84,18 +83,16 @@ class Columnar:
         """Raw bundles are copied: only their times are read."""
         self._typed = layout.custom_vars is CustomVarsKind.TYPED
 
-    def columns(self, batch: Records) -> Swept:
-        """Of plain records."""
+    def sweep(self, records: Sequence[dict[str, Any]]) -> Swept:
         care: set[int] = set()
-        records = batch.values
         if self._picks:
             return self._picked(records, care)
-        nothing = self._nothing
-        width = len(nothing)
-        whole = [{**nothing, **record} for record in records]
+        blank = self._blank
+        width = len(blank)
+        whole = [{**blank, **record} for record in records]
         fields: dict[str, Sequence[Any]] = dict(
             # zip ends with the shortest row, and none is shorter than the fields.
-            zip(self._nothing, zip(*map(dict.values, whole), strict=False), strict=False)
+            zip(blank, zip(*map(dict.values, whole), strict=False), strict=False)
         )
         if PAGE_AGENT in fields:
             fields[PAGE_USER_AGENT] = self._one_agent(fields, care)
@@ -134,7 +131,7 @@ class Columnar:
                 proved[tuple(number for number, _ in run)] = text
         return proved
 
-    def _picked(self, records: list[dict[str, Any]], care: set[int]) -> Swept:
+    def _picked(self, records: Sequence[dict[str, Any]], care: set[int]) -> Swept:
         """The columns asked for, without a look at any other value."""
         keys = set(chain.from_iterable(records))
         strangers = self._look_at_keys(keys, records, care)
@@ -159,7 +156,7 @@ class Columnar:
 
     def _fitted(self, column: Column, values: Sequence[Any], care: set[int]) -> Sequence[Any]:
         types = set(map(type, values))
-        if types == _NOTHING:
+        if types == _ONLY_NONE:
             return values
         if types <= _PLAIN_TYPES[column.type]:
             match column.type:
@@ -221,7 +218,7 @@ class Columnar:
         if not fresh:
             return set()
         odd = {
-            key for key in fresh if key.lower() in self._in_lower_case and key not in self._nothing
+            key for key in fresh if key.lower() in self._in_lower_case and key not in self._blank
         }
         if len(self._custom_keys) > _MOST_KEYS:
             self._custom_keys.clear()

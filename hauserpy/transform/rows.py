@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from hauserpy.decode.records import Records
-from hauserpy.decode.scenes import Scenes
+from hauserpy.decode.scenes import CutRecords
 from hauserpy.fields import EVENT_START
 from hauserpy.model import ChangeKind, Changes, Clip, Layout, Window
 from hauserpy.transform import times
@@ -53,38 +53,45 @@ class Transformer:
             (n for n, c in enumerate(layout.columns) if c.field == EVENT_START), None
         )
 
-    def rows(self, records: Records | Scenes) -> Rows:
-        """Raises TooDeep when a value is nested deeper than a record may be. Scenes are only for a
-        transformer without a clip."""
+    def rows(self, records: Records | CutRecords) -> Rows:
+        """Raises TooDeep when a value is nested deeper than a record may be. Records that are cut
+        are only for a transformer without a clip."""
         changes = Changes()
         care: set[int] = set()
-        if isinstance(records, Scenes):
-            blocks, care = self._woven(records, changes)
+        if isinstance(records, CutRecords):
+            blocks, care = self._woven(records)
+            self._mend(blocks, care, records.whole, changes)
         elif self._clip is not None:
             blocks = self._turned(self._clipped(records, self._clip, changes))
         elif records.plain:
-            blocks, care = self._swept(records, changes)
+            blocks, care = self._swept(records)
+            self._mend(blocks, care, records.values.__getitem__, changes)
         else:
             careful = self._careful.row
             blocks = self._turned([careful(r, changes, plain=False) for r in records.values])
         count = len(blocks[0])
         return Rows(blocks, count, changes, *self._span(blocks), len(care))
 
-    def _swept(self, records: Records, changes: Changes) -> tuple[list[Block], set[int]]:
-        swept = self._columnar.columns(records)
+    def _swept(self, records: Records) -> tuple[list[Block], set[int]]:
+        swept = self._columnar.sweep(records.values)
         numbers = range(len(self._layout.columns))
-        blocks = [Block(numbers, swept.columns, None, swept.integers)]
-        for n in sorted(swept.care):
-            put(blocks, n, self._careful.row(records.values[n], changes, plain=True), self._layout)
-        return blocks, swept.care
+        return [Block(numbers, swept.columns, None, swept.integers)], swept.care
 
-    def _woven(self, scenes: Scenes, changes: Changes) -> tuple[list[Block], set[int]]:
-        if self._weaver is None or self._weaver.cut is not scenes.cut:
-            self._weaver = Weaver(self._layout, self._start, scenes.cut)
-        blocks, care = self._weaver.blocks(scenes)
+    def _woven(self, records: CutRecords) -> tuple[list[Block], set[int]]:
+        if self._weaver is None or self._weaver.cut is not records.cut:
+            self._weaver = Weaver(self._layout, self._start, records.cut)
+        return self._weaver.blocks(records)
+
+    def _mend(
+        self,
+        blocks: Sequence[Block],
+        care: Iterable[int],
+        record: Callable[[int], dict[str, Any]],
+        changes: Changes,
+    ) -> None:
+        """Turn the records with these numbers the careful way."""
         for n in sorted(care):
-            put(blocks, n, self._careful.row(scenes.whole(n), changes, plain=True), self._layout)
-        return blocks, care
+            put(blocks, n, self._careful.row(record(n), changes, plain=True), self._layout)
 
     def _turned(self, rows: list[tuple[Any, ...]]) -> list[Block]:
         numbers = range(len(self._layout.columns))

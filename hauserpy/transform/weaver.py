@@ -1,9 +1,11 @@
-"""Events and scenes swept apart, each over its own columns."""
+"""Events and their scenes swept apart, each over its own columns."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from hauserpy.decode.cut import Cut
-from hauserpy.decode.scenes import Scenes
+from hauserpy.decode.scenes import CutRecords
 from hauserpy.fields import PAGE_AGENT, PAGE_USER_AGENT
 from hauserpy.model import FieldType, Layout
 from hauserpy.transform.blocks import Block
@@ -33,38 +35,39 @@ class Weaver:
             self._event_fields |= {PAGE_AGENT, PAGE_USER_AGENT}
         custom = {n for n, c in enumerate(columns) if c.type is FieldType.CUSTOM_VARS}
         events = {n for n, c in enumerate(columns) if c.field in self._event_fields}
-        self._of_events = sorted(events | custom)
-        self._of_scenes = sorted(set(range(len(columns))) - events | custom)
-        self._events = Columnar(self._layout, self._window_start, self._of_events)
-        self._scenes = Columnar(self._layout, self._window_start, self._of_scenes)
+        self._event_numbers = sorted(events | custom)
+        self._scene_numbers = sorted(set(range(len(columns))) - events | custom)
+        self._of_events = Columnar(self._layout, self._window_start, self._event_numbers)
+        self._of_scenes = Columnar(self._layout, self._window_start, self._scene_numbers)
 
-    def blocks(self, scenes: Scenes) -> tuple[list[Block], set[int]]:
+    def blocks(self, records: CutRecords) -> tuple[list[Block], set[int]]:
         """(the events' block and the scenes', numbers of the records that need care)
 
         Of a record that needs care, the values have no meaning.
         """
-        events, told = self._events.columns(scenes.events), self._scenes.columns(scenes.scenes)
-        which = scenes.which
-        care = events.care.union(scenes.uncut)
-        if told.care:
-            care.update(n for n, scene in enumerate(which) if scene in told.care)
-        if not events.custom.isdisjoint(told.custom):
+        of_events, of_scenes = records.events.values, records.scenes.values
+        events, scenes = self._of_events.sweep(of_events), self._of_scenes.sweep(of_scenes)
+        which = records.which
+        care = events.care.union(records.uncut)
+        if scenes.care:
+            care.update(n for n, scene in enumerate(which) if scene in scenes.care)
+        if not events.custom.isdisjoint(scenes.custom):
             care.update(
                 n
-                for n, (event, scene) in enumerate(zip(scenes.events.values, which, strict=True))
-                if not event.keys().isdisjoint(scenes.scenes.values[scene])
+                for n, (event, scene) in enumerate(zip(of_events, which, strict=True))
+                if not event.keys().isdisjoint(of_scenes[scene])
             )
         blocks = [
-            Block(self._of_events, events.columns, None, events.integers),
-            Block(self._of_scenes, told.columns, list(which), told.integers),
+            Block(self._event_numbers, events.columns, None, events.integers),
+            Block(self._scene_numbers, scenes.columns, list(which), scenes.integers),
         ]
-        care.update(self._too_long(blocks))
+        care.update(self._too_long(blocks, which))
         if events.strangers:
             self._event_fields |= events.strangers
             self._deal()
         return blocks, care
 
-    def _too_long(self, blocks: list[Block]) -> list[int]:
+    def _too_long(self, blocks: Iterable[Block], which: Sequence[int]) -> list[int]:
         """The rows whose CustomVars, each part short enough, are too long together."""
         most = self._most_custom
         if most is None:
@@ -77,8 +80,6 @@ class Weaver:
             ]
             for block in blocks
         )
-        which = blocks[1].which
-        assert which is not None
         return [
             n
             for event, scene in zip(of_events, of_scenes, strict=True)
