@@ -37,8 +37,8 @@ class Reader:
         records = parse(batch, most_bytes=self._most_bytes)
         if self.patience:
             self.paid(False)
-            if records.plain:
-                self.cut = learned(batch, records.values, self._fields)
+        if self.patience and records.plain:
+            self.cut = learned(batch, records.values, self._fields)
         return records
 
     def paid(self, worth: bool) -> None:
