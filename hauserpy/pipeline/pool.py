@@ -23,7 +23,7 @@ from hauserpy.pipeline.worker import Answer, Task
 _SLOT_BYTES = 2 * BATCH_BYTES
 _SLOTS_A_WORKER = 3
 """One that it works on, one that waits for it, one whose result waits for its turn."""
-INLINE_BATCHES = 4
+_INLINE_BATCHES = 4
 """A bundle of no more than these is done before a worker has started."""
 
 _RUN = "import gc; gc.disable(); from hauserpy.pipeline.worker import run; run()"
@@ -61,7 +61,7 @@ class Pool:
     once.
     """
 
-    def __init__(self, workers: int, *, inline: int = INLINE_BATCHES) -> None:
+    def __init__(self, workers: int, *, inline: int = _INLINE_BATCHES) -> None:
         self._count = workers
         self._inline = inline
         self._workers: list[_Worker] = []

@@ -69,8 +69,8 @@ class Transformer:
         else:
             careful = self._careful.row
             blocks = self._turned([careful(r, changes, plain=False) for r in records.values])
-        count = len(blocks[0])
-        return Rows(blocks, count, changes, *self._span(blocks), len(care))
+        first, last = self._span(blocks)
+        return Rows(blocks, len(blocks[0]), changes, first, last, cared=len(care))
 
     def _swept(self, records: Records) -> tuple[list[Block], set[int]]:
         swept = self._columnar.sweep(records.values)
