@@ -50,6 +50,11 @@ def learned(batch: Batch, records: Sequence[dict[str, Any]], fields: frozenset[s
     """Where to cut records like those of ``batch``, which were parsed whole; None when too little
     of them repeats, or too few come from one page to tell."""
     sample = records[:_SAMPLE]
+    try:
+        orjson.dumps(sample)
+    except orjson.JSONEncodeError:
+        # Nested more deeply than what follows could walk.
+        return None
     order = _order(sample, fields)
     if batch.separator.strip(_SPACE) != b"," or EVENT_START not in order:
         return None

@@ -29,6 +29,9 @@ _MARK = secrets.token_hex(8)
 """Stands between parts that are parsed together. Whoever wrote them cannot have known it, so that
 where it comes back as an element, it is ours."""
 _BETWEEN = b'},"%b",{' % _MARK.encode()
+_SEAM = b',"%b":0' % _MARK.encode()
+"""Stands where two parts of a record become one. That it comes back as a key of the object itself,
+and not of one inside it, proves that the first part leaves nothing open for the second to close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,12 @@ def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int) -> CutRecords | None:
     parsed_events = _parse(events)
     if parsed_events is None or parsed_scenes is None or parsed_uncut is None:
         return None
-    if not all(_in_order(scene, cut) for scene in parsed_scenes.values if scene):
+    # An event without members would leave its scene's comma without anything before it.
+    if parsed_events.values.count({}) > len(uncut):
+        return None
+    if not all(_unseamed_event(event, cut) for event in parsed_events.values if event):
+        return None
+    if not all(_unseamed_scene(scene, cut) for scene in parsed_scenes.values if scene):
         return None
     return CutRecords(
         events=parsed_events,
@@ -130,7 +138,7 @@ def _parts(
     skip = 1 if cut.event else 0
     events = [text[event + skip : scene] for event, scene in zip(event_at, scene_at, strict=True)]
     if cut.rest:
-        rests = [text[rest:stop] for rest, stop in zip(rest_at, stops, strict=True)]
+        rests = [_SEAM + text[rest:stop] for rest, stop in zip(rest_at, stops, strict=True)]
         events = list(map(bytes.__add__, events, rests))
     scenes = [
         (text[start:event], text[scene:rest])
@@ -151,7 +159,7 @@ def _find(text: bytes, key: bytes, starts: list[int], stops: list[int]) -> list[
 
 
 def _one(opening: bytes, scene: bytes) -> bytes:
-    return opening + scene if opening else scene[1:]
+    return opening + _SEAM + scene if opening else scene[1:]
 
 
 def _parse(texts: Sequence[bytes]) -> Records | None:
@@ -178,9 +186,19 @@ def _parse(texts: Sequence[bytes]) -> Records | None:
     return Records(objects, plain=True)
 
 
-def _in_order(scene: dict[str, Any], cut: Cut) -> bool:
-    """Whether the record's custom variables keep their order when its event's come first: none
-    stands in the scene's opening, nor in front of the event's rest."""
-    if tuple(islice(scene, len(cut.scene_keys))) != cut.scene_keys:
+def _unseamed_event(event: dict[str, Any], cut: Cut) -> bool:
+    """Take the seam out of the event; False when it is not where it was put."""
+    return not cut.rest or event.pop(_MARK, None) == 0
+
+
+def _unseamed_scene(scene: dict[str, Any], cut: Cut) -> bool:
+    """Take the seam out of the scene; False when it is not where it was put, or when the record's
+    custom variables would lose their order, since its event's come first: none may stand in the
+    scene's opening, nor in front of the event's rest."""
+    *opening, first = cut.scene_keys
+    keys = (*opening, _MARK, first) if opening else cut.scene_keys
+    if tuple(islice(scene, len(keys))) != keys:
         return False
+    if opening:
+        del scene[_MARK]
     return not cut.rest or scene.keys() <= cut.fields

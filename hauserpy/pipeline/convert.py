@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from hauserpy.decode.reader import Reader
-from hauserpy.decode.records import Records, check_depth, pieces
+from hauserpy.decode.records import Records, check_depth, parse, pieces
 from hauserpy.decode.scenes import CutRecords
 from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle
@@ -86,18 +86,28 @@ class Converter:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
         records = self.reader.read(batch)
         try:
-            if self._raw:
-                check_depth(_values(records), batch, most_bytes=self._job.most_record_bytes)
-                rows, text, separator = self._copied(batch, records)
-            else:
-                rows, text = self._encoded(records)
-                separator = b""
-            if isinstance(records, CutRecords):
-                self.reader.paid(rows.cared <= rows.count * _MUCH_CARE)
+            return self._converted(batch, records)
+        except TooDeep:
+            # Of a key that comes in both parts of a record, the other value may be the one that
+            # counts.
+            most = self._job.most_record_bytes
+            records = parse(batch, most_bytes=most)
+        try:
+            return self._converted(batch, records)
         except TooDeep:
             # Parsing record by record finds the place.
-            check_depth(_values(records), batch, most_bytes=self._job.most_record_bytes)
+            check_depth(records.values, batch, most_bytes=most)
             raise CorruptBundle("a record is nested too deeply", offset=batch.offset) from None
+
+    def _converted(self, batch: Batch, records: Records | CutRecords) -> Converted:
+        if self._raw:
+            check_depth(_values(records), batch, most_bytes=self._job.most_record_bytes)
+            rows, text, separator = self._copied(batch, records)
+        else:
+            rows, text = self._encoded(records)
+            separator = b""
+        if isinstance(records, CutRecords):
+            self.reader.paid(rows.cared <= rows.count * _MUCH_CARE)
         piece = deflate(text) if self._deflates else Deflated(text, len(text), 0)
         return Converted(
             data=piece.data,

@@ -236,6 +236,74 @@ def test_a_border_inside_a_value_is_made_good_by_no_other() -> None:
     assert cut_apart(batch, CUTS[False, ",\n"], most_bytes=MOST) is None
 
 
+_TORN = {
+    "from the event to its rest": (
+        True, ('{"IndvId":1,"PageId":1,"EventStart":null,"evt_x":{"a":1,"PageStart":"2026-11-22T01:00:00.000Z",'
+         '"PageUrl":"nested","PageNumInfos":7}}')),
+    "from the opening to the scene": (
+        False, ('{"IndvId":1,"PageId":{"a":1,"EventStart":null,"EventType":"nested","PageStart":3},'
+         '"PageStart":"2026-11-22T01:00:00.000Z"}')),
+    "across each other": (
+        True, ('{"IndvId":1,"PageId":{"a":1,"EventStart":null,"x":[{"b":1,"PageStart":2},"PageStart":2,'
+         '"PageNumInfos":5}]}')),
+    "in an opening with a text": (
+        False, ('{"IndvId":1,"PageId":{"a":1,"EventStart":null,"x":[{"b":1},"PageStart":2}]}')),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("torn", _TORN)
+def test_what_is_nested_is_never_torn(name: str, torn: str) -> None:
+    """Cut where a nested value goes on, each two parts that are put together are an object."""
+    middle, record = _TORN[torn]
+    texts = [told(n, middle=middle).text() for n in range(20)]
+    batch = batch_of([*texts, record, *texts])
+    cut = CUTS[middle, ",\n"]
+    assert cut_apart(batch, cut, most_bytes=MOST) is None
+    assert_cut_or_whole_is_the_same(batch, cut, LAYOUTS[name])
+
+
+@pytest.mark.parametrize("space", ["", " "])
+def test_a_record_that_begins_with_a_comma_is_none(space: str) -> None:
+    texts = []
+    for n in range(60):
+        one = told(n)
+        one.opening, one.event = [], [*one.event, *one.opening]
+        texts.append(one.text())
+    whole = batch_of(texts)
+    cut = learned(whole, parse(whole, most_bytes=MOST).values, FIELDS)
+    assert cut is not None and not cut.event and not cut.rest
+    assert cut_apart(whole, cut, most_bytes=MOST) is not None
+    record = f"{{{space}{cut.scene.decode()}1}}"
+    assert cut_apart(batch_of([*texts, record, *texts]), cut, most_bytes=MOST) is None
+
+
+@pytest.mark.parametrize("depth", [253, 254, 255, 256, 257, 1000])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_deep_values_in_what_is_learned_from(name: str, depth: int) -> None:
+    records = [told(n) for n in range(60)]
+    records[7].event.append(("evt_deep_strs", "[" * depth + "]" * depth))
+    batch = batch_of(record.text() for record in records)
+    learning = Converter(Job(LAYOUTS[name], WINDOW, None, MOST))
+    try:
+        found: object = learning.convert(batch)
+    except CorruptBundle as error:
+        found = type(error), str(error)
+    assert found == outcome(LAYOUTS[name], batch, None)
+    assert isinstance(found, Converted) == (depth < 256)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("key", ["EventType", "EventCustomName", "evt_x_strs"])
+def test_a_deep_value_that_another_replaces_is_none(name: str, key: str) -> None:
+    records = [told(n) for n in range(20)]
+    records[7].event.append((key, "[" * 256 + "]" * 256))
+    records[7].scene.append((key, '"x"'))
+    batch = batch_of(record.text() for record in records)
+    assert_cut_or_whole_is_the_same(batch, CUTS[False, ",\n"], LAYOUTS[name])
+    assert isinstance(outcome(LAYOUTS[name], batch, CUTS[False, ",\n"]), Converted)
+
+
 def test_nothing_is_learned_where_nothing_repeats() -> None:
     alone = [told(n) for n in range(60)]
     for n, record in enumerate(alone):
