@@ -190,13 +190,15 @@ def _run(
             summary.checkpoint = ledger.checkpoint
             return
         layout = plant.destination.prepare(plant.fields)
-        with _temp_folder(plant.temp) as temp, closing(Pool(plant.workers)) as pool:
-            run = _Run(plant, kind, summary, done if done is not None else set(), seen)
-            in_vain = 0
-            while True:
-                left = None if max_bundles is None else max_bundles - len(summary.loaded)
-                before = len(summary.loaded)
-                try:
+        run = _Run(plant, kind, summary, done if done is not None else set(), seen)
+        in_vain = 0
+        while True:
+            left = None if max_bundles is None else max_bundles - len(summary.loaded)
+            before = len(summary.loaded)
+            try:
+                # Of this line alone: a thread of it that hangs in a download is left behind when
+                # another one begins, and must meet neither its workers nor its files.
+                with _temp_folder(plant.temp) as temp, closing(Pool(plant.workers)) as pool:
                     ledger = _begun(plant, _ledger(plant), origin)
                     summary.checkpoint = ledger.checkpoint
                     steps = itertools.islice(plan(ledger), left)
@@ -214,11 +216,11 @@ def _run(
                             plant.source.close()
                             raise
                     return
-                except LedgerMoved as moved:
-                    in_vain = 0 if len(summary.loaded) > before else in_vain + 1
-                    if in_vain > _REPLANS:
-                        raise
-                    plant.reporter.note(f"{moved.reason} Planning again.")
+            except LedgerMoved as moved:
+                in_vain = 0 if len(summary.loaded) > before else in_vain + 1
+                if in_vain > _REPLANS:
+                    raise
+                plant.reporter.note(f"{moved.reason} Planning again.")
     finally:
         summary.seconds = time.monotonic() - began
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -151,6 +152,9 @@ class _ParquetFile:
         return Part(self._path, self._path.stat().st_size, self._records, digest)
 
     def abandon(self) -> None:
+        # Else pyarrow does it once the file is closed, and tells stderr that it cannot.
+        with suppress(Exception):
+            self._assembler.close()
         self._out.close()
 
 
@@ -169,8 +173,11 @@ class _Flusher:
         if self._waiting >= _FLUSH_BYTES and not (self._thread and self._thread.is_alive()):
             self.end()
             self._waiting = 0
-            self._thread = threading.Thread(target=self._flush, name="flush", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._flush, name="flush", daemon=True)
+            # Where no thread can be had, all of it is brought to the disk at the end.
+            with suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def end(self) -> None:
         """Raises the OSError of what was flushed: the system tells it once, not at the next fsync."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hauserpy.errors import CorruptBundle, HauserpyError, WorkerDied
 from hauserpy.pipeline.convert import Converted, Converter, Job
 from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.memory import Slots
-from hauserpy.pipeline.worker import Answer, Task
+from hauserpy.pipeline.worker import IGNORED, Answer, Task
 
 _SLOT_BYTES = 2 * BATCH_BYTES
 _SLOTS_A_WORKER = 3
@@ -244,12 +245,18 @@ class Pool:
             ours, theirs = socket.socketpair()
             with theirs:
                 numbers = (theirs.fileno(), slots.fd, slots.count, slots.size)
-                process = subprocess.Popen(
-                    [sys.executable, "-c", _RUN, *map(str, numbers)],
-                    pass_fds=(theirs.fileno(), slots.fd),
-                    stdin=subprocess.DEVNULL,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-                )
+                # Inherited, so that none of them ends a worker before it has come to ignore them.
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
+                try:
+                    process = subprocess.Popen(
+                        # -P: -c alone would look for modules in the current folder before all else.
+                        [sys.executable, "-P", "-c", _RUN, *map(str, numbers)],
+                        pass_fds=(theirs.fileno(), slots.fd),
+                        stdin=subprocess.DEVNULL,
+                        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                    )
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
             worker = _Worker(process, Line(ours.detach()))
             self._workers.append(worker)
             self._ready.register(worker.line, selectors.EVENT_READ, worker)

@@ -20,6 +20,10 @@ from hauserpy.pipeline.convert import Converted, Converter, Job
 from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.memory import Slots
 
+IGNORED = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C reaches every process of the terminal, and a service manager's SIGTERM every one of the
+service; the parent decides what becomes of it. Blocked by it until they are ignored."""
+
 
 class Task(NamedTuple):
     """``text`` is None where the slot holds it. (Tuples are cheaper to send than dataclasses.)"""
@@ -41,9 +45,8 @@ class Answer(NamedTuple):
 
 
 def main(line: Line, slots: Slots) -> None:
-    # Ctrl-C reaches every process of the terminal; the parent decides what becomes of it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
     # Rows hold no cycles, and the collector costs a fifth of the parsing.
     gc.freeze()
     gc.disable()

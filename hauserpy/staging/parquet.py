@@ -123,6 +123,11 @@ class ParquetAssembler:
         self._flush()
         self._writer.close()
 
+    def close(self) -> None:
+        """Give up the file, whatever has come of it."""
+        self._held, self._bytes = [], 0
+        self._writer.close()
+
     def _flush(self) -> None:
         if self._held:
             table = _arrow().Table.from_batches(self._held, schema=self._schema)

@@ -314,3 +314,30 @@ def test_a_record_of_many_false_borders_is_parsed_few_times(
     assert made.staged.records == 2
     # Batch by batch it would be some 80 times the text; each doubling at most a few.
     assert sum(parsed) < 12 * len(text)
+
+
+def test_modules_of_the_current_folder_are_none_of_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pickle", "signal", "gc", "mmap", "hauserpy"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    with closing(Pool(1, inline=0)) as pool:
+        assert staged([PACKED], LAYOUTS["csv"], pool=pool).staged.records == 1200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_does_not_end_a_worker_that_starts(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = subprocess.Popen
+
+    def signalled(*args: object, **named: object) -> object:
+        process = real(*args, **named)  # type: ignore[call-overload]
+        os.kill(process.pid, number)
+        return process
+
+    with closing(Pool(2, inline=0)) as pool:
+        monkeypatch.setattr(subprocess, "Popen", signalled)
+        assert staged([PACKED], LAYOUTS["csv"], pool=pool, batch_bytes=3000).staged.records == 1200
+    assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
