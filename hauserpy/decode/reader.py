@@ -8,8 +8,6 @@ from hauserpy.decode.scenes import CutRecords, cut_apart
 from hauserpy.decode.split import Batch
 
 _PATIENCE = 4
-_MOST_RECORDS = 4096
-"""In a batch that is cut: the parts of more would take much memory at once."""
 
 
 class Reader:
@@ -32,7 +30,7 @@ class Reader:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
         if self.cut is not None and self.patience:
             cut_records = cut_apart(batch, self.cut, most_bytes=self._most_bytes)
-            if cut_records is not None and len(cut_records.which) <= _MOST_RECORDS:
+            if cut_records is not None:
                 return cut_records
         records = parse(batch, most_bytes=self._most_bytes)
         if self.patience:

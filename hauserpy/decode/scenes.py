@@ -25,6 +25,8 @@ from hauserpy.decode.records import Records, has_nul
 from hauserpy.decode.split import Batch
 
 _MOST_UNCUT = 1 / 8
+_MOST_RECORDS = 4096
+"""The parts of more would take much memory at once."""
 _MARK = secrets.token_hex(8)
 """Stands between parts that are parsed together. Whoever wrote them cannot have known it, so that
 where it comes back as an element, it is ours."""
@@ -78,7 +80,7 @@ def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int) -> CutRecords | None:
     if len(text) > most_bytes:
         return None
     spans = _spans(text, cut.separator)
-    if spans is None:
+    if spans is None or len(spans.starts) > _MOST_RECORDS:
         return None
     events, scenes, uncut = _parts(text, spans, cut)
     if len(uncut) > len(events) * _MOST_UNCUT:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hauserpy.errors import CorruptBundle
 
@@ -64,6 +64,16 @@ class Stretch:
 
     def batch(self) -> Batch:
         return Batch(b"".join(self.pieces), self.offset, self.last, self.separator)
+
+    def divided(self, batch_bytes: int, *, most_bytes: int) -> Iterator[Stretch]:
+        """The same in smaller ones; for a stretch that is proved to be whole records."""
+        for part in stretches((b"[", *map(bytes, self.pieces), b"]"), batch_bytes=batch_bytes,
+                              most_bytes=most_bytes):  # fmt: skip
+            offset = self.offset + part.offset - len(b"[")
+            if part.last:
+                yield replace(part, offset=offset, last=self.last, separator=self.separator)
+            else:
+                yield replace(part, offset=offset)
 
     def joined(self, following: Stretch) -> Stretch:
         """Both as one: what to parse when the border between them was not real."""

@@ -22,9 +22,19 @@ from hauserpy.staging.gzip import Deflated, deflate
 from hauserpy.transform import Rows, TooDeep, Transformer, fields_of
 
 _SEPARATOR = b",\n"
+MOST_RECORDS = 1 << 14
 _MOST_AT_ONCE = 4096
 _MUCH_CARE = 1 / 8
 """The part of a batch's records that need care, from which on a cut costs more than it saves."""
+
+
+class Crowded(Exception):
+    """A batch of so many records, tiny ones, that its rows would be many times as large as it is:
+    to be converted in smaller batches."""
+
+    def __init__(self, records: int) -> None:
+        self.records = records
+        super().__init__(records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +93,11 @@ class Converter:
         )
 
     def convert(self, batch: Batch) -> Converted:
-        """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
+        """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`); Crowded when the
+        batch is proved, and has more than `MOST_RECORDS`."""
         records = self.reader.read(batch)
+        if isinstance(records, Records) and len(records.values) > MOST_RECORDS and not self._raw:
+            raise Crowded(len(records.values))
         try:
             return self._converted(batch, records)
         except TooDeep:

@@ -16,7 +16,7 @@ from typing import NoReturn
 from hauserpy.decode.records import Unproved
 from hauserpy.decode.split import BATCH_BYTES, Stretch
 from hauserpy.errors import CorruptBundle, HauserpyError, WorkerDied
-from hauserpy.pipeline.convert import Converted, Converter, Job
+from hauserpy.pipeline.convert import MOST_RECORDS, Converted, Converter, Crowded, Job
 from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.memory import Slots
 from hauserpy.pipeline.worker import IGNORED, Answer, Task
@@ -24,11 +24,16 @@ from hauserpy.pipeline.worker import IGNORED, Answer, Task
 _SLOT_BYTES = 2 * BATCH_BYTES
 _SLOTS_A_WORKER = 3
 """One that it works on, one that waits for it, one whose result waits for its turn."""
+_LEAST_BYTES = 1 << 13
+"""Of a batch that is divided; no more than `MOST_RECORDS` records fit into it."""
 _INLINE_BATCHES = 4
 """A bundle of no more than these is done before a worker has started."""
 
 _RUN = "import gc; gc.disable(); from hauserpy.pipeline.worker import run; run()"
 """Imports make no rubbish to be collected."""
+
+
+_Result = Converted | Unproved | Crowded | HauserpyError
 
 
 @dataclass(slots=True)
@@ -39,7 +44,7 @@ class _Ticket:
     """
 
     stretch: Stretch
-    result: Converted | Unproved | HauserpyError | None = None
+    result: _Result | None = None
     slot: int | None = None
     length: int = 0
 
@@ -99,6 +104,9 @@ class Pool:
                 result = self._result_of(ticket)
                 if isinstance(result, Unproved):
                     queue.appendleft(self._joined(job, ticket, queue, source, result))
+                    continue
+                if isinstance(result, Crowded):
+                    yield from _by_smaller(job, ticket.stretch, result)
                     continue
                 if isinstance(result, HauserpyError):
                     raise result
@@ -187,7 +195,7 @@ class Pool:
         except OSError:
             self._died(worker)
 
-    def _result_of(self, ticket: _Ticket) -> Converted | Unproved | HauserpyError:
+    def _result_of(self, ticket: _Ticket) -> _Result:
         while ticket.result is None:
             self._collect()
         return ticket.result
@@ -311,8 +319,18 @@ class _Guarded:
         return None
 
 
-def _done_here(converter: Converter, stretch: Stretch) -> Converted | Unproved | HauserpyError:
+def _done_here(converter: Converter, stretch: Stretch) -> _Result:
     try:
         return converter.convert(stretch.batch())
-    except (Unproved, HauserpyError) as error:
+    except (Unproved, Crowded, HauserpyError) as error:
         return error
+
+
+def _by_smaller(
+    job: Job, stretch: Stretch, crowded: Crowded
+) -> Generator[tuple[Converted, bytes | memoryview]]:
+    """Convert the stretch here, one small batch after the other: the rows of all of it, in several
+    processes at once, would fill the memory."""
+    few = stretch.size * MOST_RECORDS // crowded.records // 2
+    parts = stretch.divided(max(few, _LEAST_BYTES), most_bytes=job.most_record_bytes)
+    yield from Pool(0).convert(job, parts)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from hauserpy.decode.records import Unproved
 from hauserpy.decode.split import Batch
 from hauserpy.errors import HauserpyError
-from hauserpy.pipeline.convert import Converted, Converter, Job
+from hauserpy.pipeline.convert import Converted, Converter, Crowded, Job
 from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.memory import Slots
 
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 
     slot: int
     length: int | None
-    result: Converted | Unproved | HauserpyError
+    result: Converted | Unproved | Crowded | HauserpyError
 
 
 def main(line: Line, slots: Slots) -> None:
@@ -72,7 +72,7 @@ def _answer(converter: Converter, task: Task, slots: Slots) -> Answer:
     text = slots.get(task.slot, task.length) if task.text is None else task.text
     try:
         made = converter.convert(Batch(text, task.offset, task.last, task.separator))
-    except (Unproved, HauserpyError) as error:
+    except (Unproved, Crowded, HauserpyError) as error:
         return Answer(task.slot, None, error)
     except Exception as error:  # the parent tells, whatever it is
         problem = f"a worker failed unexpectedly ({type(error).__name__}: {error})."

@@ -15,15 +15,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hauserpy.decode import reader
 from hauserpy.decode.records import Records, parse
-from hauserpy.decode.split import Batch
+from hauserpy.decode.split import Batch, Stretch
 from hauserpy.errors import WorkerDied
 from hauserpy.model import Clip, Compression, CustomVarsKind, Layout, StageFormat, Window
-from hauserpy.pipeline.convert import Converter, Job
+from hauserpy.pipeline.convert import MOST_RECORDS, Converter, Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import Progress, empty_folder, stage
@@ -295,6 +296,34 @@ def test_a_batch_of_tiny_records_is_staged_in_little_memory() -> None:
         tracemalloc.stop()
     assert made.staged.records == 150_000
     assert peak < 100e6
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_of_very_many_records_is_converted_in_smaller_ones(workers: int) -> None:
+    """Else a worker would make 60 MB of commas of each MB."""
+    text = b"[" + b',{"a":"},{"}' * 1000 + b",{}" * 200_000 + b",{} ]"
+    text = text.replace(b"[,", b"[")
+    largest = 0
+
+    class Watched(Pool):
+        def convert(self, job: Job, batches: Iterator[Stretch]) -> Iterator[Any]:  # type: ignore[override]
+            nonlocal largest
+            for made, data in super().convert(job, batches):
+                largest = max(largest, made.records)
+                yield made, data
+
+    job_rows = []
+    for name in ("csv", "raw"):
+        with closing(Watched(workers, inline=0)) as pool:
+            made = staged([text], LAYOUTS[name], pool=pool)
+        assert made.staged.records == 201_001
+        job_rows.append(b"".join(made.parts))
+        if name == "csv":
+            assert largest <= MOST_RECORDS
+    lines = job_rows[0].splitlines()
+    assert len(lines) == 201_002
+    assert len(set(lines[1002:])) == 1
+    assert job_rows[1] == text
 
 
 def test_a_record_of_many_false_borders_is_parsed_few_times(
