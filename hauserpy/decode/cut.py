@@ -21,9 +21,12 @@ _SPACE = b" \t\n\r"
 _SAME_PAGE = ("PageId", "SessionId")
 """Records that agree in the first of these that all have are compared."""
 _SAMPLE = 512
+"""Records: learning from so many takes about as long as converting a batch."""
 _FEWEST_PAIRS = 16
+"""Events that follow another of their page, below which what they have in common is chance."""
 _WORTH = 150
-"""Bytes of a record that must be saved, for two short parses to be cheaper than a long one."""
+"""Bytes that a cut must save of a record, on the average: a rough estimate of what two short parses
+and a lookup cost more than one long parse."""
 
 
 @dataclass(frozen=True, slots=True)

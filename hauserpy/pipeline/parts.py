@@ -12,7 +12,7 @@ from typing import BinaryIO
 from hauserpy.model import Compression, Layout, Part, StageFormat, extension
 from hauserpy.pipeline.convert import Converted
 from hauserpy.staging import encoder_for, gzip
-from hauserpy.staging.gzip import Deflated, deflate
+from hauserpy.staging.gzip import deflate
 
 _FLUSH_BYTES = 16 << 20
 """So much is written before it is brought to the disk, while more is made of the bundle."""
@@ -94,7 +94,7 @@ class _TextFile:
         self._separator = batch.separator
         self._records += batch.records
         if self._trailer is not None:
-            self._trailer.add(Deflated(batch.data, batch.length, batch.crc))
+            self._trailer.add(batch.length, batch.crc)
         self._write(data)
 
     def finish(self) -> Part:
@@ -116,7 +116,7 @@ class _TextFile:
             self._write(text)
         else:
             piece = deflate(text)
-            self._trailer.add(piece)
+            self._trailer.add(piece.length, piece.crc)
             self._write(piece.data)
 
     def _write(self, data: bytes | memoryview) -> None:

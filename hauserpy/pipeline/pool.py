@@ -17,6 +17,7 @@ from hauserpy.decode.records import Unproved
 from hauserpy.decode.split import BATCH_BYTES, Stretch
 from hauserpy.errors import CorruptBundle, HauserpyError, WorkerDied
 from hauserpy.pipeline.convert import MOST_RECORDS, Converted, Converter, Crowded, Job
+from hauserpy.pipeline.guarded import Guarded
 from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.memory import Slots
 from hauserpy.pipeline.worker import IGNORED, Answer, Task
@@ -85,7 +86,7 @@ class Pool:
         one is thrown away, since its beginning was not one. Raises CorruptBundle, or what the
         iterator of batches raises, once all before it is proved; WorkerDied.
         """
-        source = _Guarded(batches)
+        source = Guarded(batches)
         queue: deque[_Ticket] = deque()
         try:
             small = self._is_small(source)
@@ -118,7 +119,7 @@ class Pool:
         finally:
             self._abandon(queue)
 
-    def _is_small(self, source: _Guarded) -> bool:
+    def _is_small(self, source: Guarded) -> bool:
         """Whether a bundle is done before workers would have started."""
         if not self._count:
             return True
@@ -132,7 +133,7 @@ class Pool:
         job: Job,
         ticket: _Ticket,
         queue: deque[_Ticket],
-        source: _Guarded,
+        source: Guarded,
         unproved: Unproved,
     ) -> _Ticket:
         record_at = unproved.offset - ticket.stretch.offset
@@ -154,7 +155,7 @@ class Pool:
             raise CorruptBundle("the array is cut short", offset=unproved.offset)
         return _Ticket(joined, _done_here(Converter(job), joined))
 
-    def _following(self, queue: deque[_Ticket], source: _Guarded) -> Stretch | None:
+    def _following(self, queue: deque[_Ticket], source: Guarded) -> Stretch | None:
         if not queue:
             return source.next()
         ticket = queue.popleft()
@@ -282,41 +283,6 @@ class Pool:
         if self._slots is not None:
             self._slots.close()
             self._slots = None
-
-
-class _Guarded:
-    """An iterator of batches whose error waits until what came before it is proved."""
-
-    def __init__(self, batches: Iterator[Stretch]) -> None:
-        self._batches = batches
-        self._ahead: deque[Stretch] = deque()
-        self._error: CorruptBundle | None = None
-        self._ended = False
-
-    def next(self) -> Stretch | None:
-        return self._ahead.popleft() if self._ahead else self._next()
-
-    def has_more_than(self, count: int) -> bool:
-        """Whether there are more batches than ``count``, which are held until they are asked for."""
-        while len(self._ahead) <= count and (stretch := self._next()) is not None:
-            self._ahead.append(stretch)
-        return len(self._ahead) > count
-
-    def raise_its_error(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _next(self) -> Stretch | None:
-        if self._ended:
-            return None
-        try:
-            return next(self._batches)
-        except StopIteration:
-            self._ended = True
-        except CorruptBundle as error:
-            self._ended = True
-            self._error = error
-        return None
 
 
 def _done_here(converter: Converter, stretch: Stretch) -> _Result:

@@ -5,8 +5,8 @@ string is ``""``; where NULL is a marker (Redshift's ``NULL AS '\\000'``), an em
 nothing. Only string columns know the difference; elsewhere NULL is an empty field.
 
 Columns are made into text one by one, mostly by C code over the whole column, and only then joined
-into lines: that is some five times as fast as Python's csv module over rows. Entries that rows
-share are joined before they are shared out.
+into lines, which Python's csv module makes value by value. Entries that rows share are joined
+before they are shared out.
 """
 
 from __future__ import annotations

@@ -43,9 +43,10 @@ class Trailer:
         self._crc = zlib.crc32(b"")
         self._length = 0
 
-    def add(self, piece: Deflated) -> None:
-        self._crc = isal_zlib.crc32_combine(self._crc, piece.crc, piece.length)
-        self._length += piece.length
+    def add(self, length: int, crc: int) -> None:
+        """Those of the next piece's text."""
+        self._crc = isal_zlib.crc32_combine(self._crc, crc, length)
+        self._length += length
 
     def end(self) -> bytes:
         return (

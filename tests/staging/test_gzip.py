@@ -18,7 +18,7 @@ def member(pieces: list[bytes]) -> bytes:
     body = [HEAD]
     for piece in pieces:
         made = deflate(piece)
-        trailer.add(made)
+        trailer.add(made.length, made.crc)
         body.append(made.data)
     return b"".join((*body, trailer.end()))
 
