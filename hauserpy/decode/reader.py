@@ -15,24 +15,31 @@ class Reader:
 
     ``cut`` is where records are cut: that of a bundle before this one, or learned from a batch that
     was parsed whole. ``patience`` is how many more batches in a row may show that it does not pay,
-    before no more are cut.
+    before no more are cut. ``exact``: see `hauserpy.decode.records.parse`.
     """
 
     def __init__(
-        self, fields: frozenset[str], most_record_bytes: int, *, cuts: bool, cut: Cut | None = None
+        self,
+        fields: frozenset[str],
+        most_record_bytes: int,
+        *,
+        cuts: bool,
+        cut: Cut | None = None,
+        exact: bool = True,
     ) -> None:
         self.cut = cut if cut is not None and cut.fields == fields else None
         self.patience = _PATIENCE if cuts else 0
         self._fields = fields
         self._most_bytes = most_record_bytes
+        self._exact = exact
 
     def read(self, batch: Batch) -> Records | CutRecords:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
         if self.cut is not None and self.patience:
-            cut_records = cut_apart(batch, self.cut, most_bytes=self._most_bytes)
+            cut_records = cut_apart(batch, self.cut, most_bytes=self._most_bytes, exact=self._exact)
             if cut_records is not None:
                 return cut_records
-        records = parse(batch, most_bytes=self._most_bytes)
+        records = parse(batch, most_bytes=self._most_bytes, exact=self._exact)
         if self.patience:
             self.paid(False)
         if self.patience and records.plain:

@@ -55,16 +55,18 @@ class Records:
     plain: bool
 
 
-def parse(batch: Batch, *, most_bytes: int) -> Records:
+def parse(batch: Batch, *, most_bytes: int, exact: bool = True) -> Records:
     """Parse a batch; success proves that its borders are real.
 
     That holds because a batch begins where a record does: were its end inside a string or a nested
     value, something would be left open. Raises Unproved for that case (join it with the next
     batch), and CorruptBundle, with the offset in the bundle's text, for anything that is not an
     object, deeper than `MOST_DEPTH`, larger than ``most_bytes`` or not JSON.
+
+    Not ``exact``: wide integers may become doubles, for whom no number of theirs matters.
     """
     text = batch.text
-    if len(text) > most_bytes or has_run(text, OF_INT64 + 1):
+    if len(text) > most_bytes or (exact and has_run(text, OF_INT64 + 1)):
         return _parse_exactly(batch, most_bytes)
     try:
         values = orjson.loads(b"[%b]" % text)

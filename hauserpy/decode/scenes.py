@@ -71,10 +71,11 @@ class CutRecords:
         return record
 
 
-def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int) -> CutRecords | None:
+def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int, exact: bool = True) -> CutRecords | None:
     """The batch's records in two parts; None when it must be parsed whole.
 
-    Success proves the batch's borders, as `hauserpy.decode.records.parse` does.
+    Success proves the batch's borders, as `hauserpy.decode.records.parse` does; ``exact`` is as
+    there.
     """
     text = batch.text
     if len(text) > most_bytes:
@@ -85,10 +86,10 @@ def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int) -> CutRecords | None:
     events, scenes, uncut = _parts(text, spans, cut)
     if len(uncut) > len(events) * _MOST_UNCUT:
         return None
-    parsed_uncut = _parse([spans.inside(text, number) for number in uncut])
+    parsed_uncut = _parse([spans.inside(text, number) for number in uncut], exact)
     numbers = {scene: number for number, scene in enumerate(dict.fromkeys(scenes))}
-    parsed_scenes = _parse([_one(*scene) for scene in numbers])
-    parsed_events = _parse(events)
+    parsed_scenes = _parse([_one(*scene) for scene in numbers], exact)
+    parsed_events = _parse(events, exact)
     if parsed_events is None or parsed_scenes is None or parsed_uncut is None:
         return None
     # An event without members would leave its scene's comma without anything before it.
@@ -164,7 +165,7 @@ def _one(opening: bytes, scene: bytes) -> bytes:
     return opening + _SEAM + scene if opening else scene[1:]
 
 
-def _parse(texts: Sequence[bytes]) -> Records | None:
+def _parse(texts: Sequence[bytes], exact: bool) -> Records | None:
     """Each text as the members of one object; None when one of them is anything else, or when
     they are not plain.
 
@@ -174,7 +175,7 @@ def _parse(texts: Sequence[bytes]) -> Records | None:
     if not texts:
         return Records([], plain=True)
     joined = b"[{%b}]" % _BETWEEN.join(texts)
-    if has_run(joined, OF_INT64 + 1) or has_nul(joined):
+    if (exact and has_run(joined, OF_INT64 + 1)) or has_nul(joined):
         return None
     try:
         values = orjson.loads(joined)

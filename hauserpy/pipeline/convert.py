@@ -87,7 +87,14 @@ class Converter:
         fields = frozenset(fields_of(job.layout.columns))
         cut = None if before is None else before.reader.cut
         # A row that may be clipped is looked at for itself.
-        self.reader: Reader = Reader(fields, job.most_record_bytes, cuts=job.clip is None, cut=cut)
+        self.reader: Reader = Reader(
+            fields,
+            job.most_record_bytes,
+            cuts=job.clip is None,
+            cut=cut,
+            # What is copied is copied to the letter; only times are read.
+            exact=not self._raw,
+        )
         self._deflates = (
             layout.compression is Compression.GZIP and layout.format is not StageFormat.PARQUET
         )

@@ -333,9 +333,9 @@ def test_a_record_of_many_false_borders_is_parsed_few_times(
     text = json.dumps([record, record], separators=(",", ":")).encode()
     parsed = []
 
-    def counted(batch: Batch, *, most_bytes: int) -> Records:
+    def counted(batch: Batch, *, most_bytes: int, exact: bool) -> Records:
         parsed.append(len(batch.text))
-        return parse(batch, most_bytes=most_bytes)
+        return parse(batch, most_bytes=most_bytes, exact=exact)
 
     monkeypatch.setattr(reader, "parse", counted)
     with closing(Pool(0)) as pool:
