@@ -159,6 +159,13 @@ def batches(draw: st.DrawFn) -> tuple[Batch, Cut]:
         record = draw(st.sampled_from(records))
         part = draw(st.sampled_from((record.opening, record.event, record.scene, record.rest)))
         del part[: draw(st.integers(1, 2))]
+    if draw(st.booleans()):
+        # A nested value that begins in one part and ends in another, or that never ends.
+        record = draw(st.sampled_from(records))
+        parts = (record.opening, record.event, record.scene, record.rest)
+        first, second = sorted(draw(st.tuples(st.integers(0, 3), st.integers(0, 3))))
+        parts[first].append((draw(st.sampled_from(("PageId", "evt_x"))), '{"a":1'))
+        parts[second].append(("b", draw(st.sampled_from(("2}", "2}", "[2]}", "2}}", "2")))))
     texts = [record.text() for record in records]
     if draw(st.sampled_from((False, False, False, True))):
         texts[draw(st.integers(0, len(texts) - 1))] = draw(st.sampled_from(_BROKEN))
