@@ -16,7 +16,7 @@ LEVEL = 1
 """isal's second of four: about zlib's size at level 2 or 3, at several times its speed."""
 
 HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-"""Method deflate, no name, no time (equal rows make equal files), unknown system."""
+"""Method deflate, no name, no time (equal pieces make equal files), unknown system."""
 _RAW_DEFLATE = -15
 _LAST_EMPTY_BLOCK = b"\x03\x00"
 
