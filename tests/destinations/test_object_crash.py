@@ -186,5 +186,9 @@ def test_of_processes_at_once_each_window_is_loaded_by_one(
         expected += texts(*range(first, last), tag=tags[entry.load])
     assert ledger.missing(hours(0, 4)) == ()
     assert names(backing) == sorted(expected)
-    assert ledger.checkpoint == backing.hauser_checkpoint() == hour(3).stop
+    assert ledger.checkpoint == hour(3).stop
+    # The mark for hauser may be that of the slowest; the next run writes it anew.
+    assert backing.hauser_checkpoint() in {hour(number).stop for number in range(4)}
+    Run(backing.open(), tmp_path).load(hour(4))
+    assert backing.hauser_checkpoint() == hour(4).stop
     assert backing.leftovers() == []
