@@ -95,7 +95,7 @@ def cut_apart(batch: Batch, cut: Cut, *, most_bytes: int, exact: bool = True) ->
     # An event without members would leave its scene's comma without anything before it.
     if parsed_events.values.count({}) > len(uncut):
         return None
-    if not all(_unseamed_event(event, cut) for event in parsed_events.values if event):
+    if cut.rest and not all(map(_unseamed_event, filter(None, parsed_events.values))):
         return None
     if not all(_unseamed_scene(scene, cut) for scene in parsed_scenes.values if scene):
         return None
@@ -189,9 +189,9 @@ def _parse(texts: Sequence[bytes], exact: bool) -> Records | None:
     return Records(objects, plain=True)
 
 
-def _unseamed_event(event: dict[str, Any], cut: Cut) -> bool:
-    """Take the seam out of the event; False when it is not where it was put."""
-    return not cut.rest or event.pop(_MARK, None) == 0
+def _unseamed_event(event: dict[str, Any]) -> bool:
+    """Take the seam out of an event with a rest; False when it is not where it was put."""
+    return bool(event.pop(_MARK, None) == 0)
 
 
 def _unseamed_scene(scene: dict[str, Any], cut: Cut) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -28,6 +29,9 @@ _ABSENT = object()
 _ONLY_NONE = {_NONE}
 _OF_INTEGERS = b"0123456789-,[]nul"
 """The characters of arrays of integers and null."""
+
+_SPANS = {FieldType.INT64: INT64, FieldType.INT32: INT32}
+"""What fits an integer column. (The parser gives integers up to those of 64 bits without a sign.)"""
 
 _PLAIN_TYPES = {
     FieldType.INT64: frozenset((int, _NONE)),
@@ -54,8 +58,8 @@ class Swept:
 
 
 class Columnar:
-    """Turns plain records (see `hauserpy.decode.records.Records`) into the layout's columns, or into those with certain
-    ``numbers``: then the records are parts of records."""
+    """Turns plain records (see `hauserpy.decode.records.Records`) into the layout's columns, or
+    into those with certain ``numbers``: then the records are parts of records."""
 
     def __init__(
         self, layout: Layout, window_start: str, numbers: Sequence[int] | None = None
@@ -158,26 +162,18 @@ class Columnar:
         types = set(map(type, values))
         if types == _ONLY_NONE:
             return values
+        span = _SPANS.get(column.type)
         if types <= _PLAIN_TYPES[column.type]:
             match column.type:
-                case FieldType.INT64:
-                    # The parser gives integers up to those of 64 bits without a sign.
-                    if max(filter(None, values), default=0) < INT64.stop:
-                        return values
-                case FieldType.INT32:
-                    if _all_within(INT32, values):
-                        return values
                 case FieldType.TIME:
                     return self._timed(column, values, care, gaps=_NONE in types)
                 case FieldType.STRING:
                     return self._bounded(column, values, care)
-                case _:
+                case _ if span is None or _all_within(span, values):
                     return values
         match column.type:
-            case FieldType.INT64:
-                return _each(values, _as_int64, care)
-            case FieldType.INT32:
-                return _each(values, _as_int32, care)
+            case _ if span is not None:
+                return _each(values, partial(as_integer, within=span), care)
             case FieldType.FLOAT64:
                 return _each(values, as_real, care)
             case FieldType.TIME:
@@ -244,7 +240,7 @@ def _runs_of_integers(columns: Sequence[tuple[int, Column]]) -> list[list[tuple[
     """The integer columns, those together that are neighbours in the layout."""
     runs: list[list[tuple[int, Column]]] = []
     for number, column in columns:
-        if column.type not in (FieldType.INT64, FieldType.INT32):
+        if column.type not in _SPANS:
             continue
         if runs and runs[-1][-1][0] == number - 1:
             runs[-1].append((number, column))
@@ -273,7 +269,7 @@ def _fit(run: Sequence[tuple[int, Column]], columns: Sequence[Sequence[Any]], te
     if not has_run(text, OF_INT32 if narrow else OF_INT64):
         return True
     return all(
-        _all_within(INT32 if column.type is FieldType.INT32 else INT64, values)
+        _all_within(_SPANS[column.type], values)
         for (_, column), values in zip(run, columns, strict=True)
     )
 
@@ -293,14 +289,6 @@ def _each(values: Iterable[Any], convert: Callable[[Any], Any], care: set[int]) 
             care.add(n)
             made.append(None)
     return made
-
-
-def _as_int64(value: Any) -> int | None:
-    return as_integer(value, INT64)
-
-
-def _as_int32(value: Any) -> int | None:
-    return as_integer(value, INT32)
 
 
 def _dump(n: int, custom: dict[str, Any], care: set[int]) -> bytes:
