@@ -68,12 +68,10 @@ def staged(
 
 
 def by_row(made: Rows) -> list[tuple[Any, ...]]:
-    """The rows of one block of columns, CustomVars as text."""
-    (block,) = made.blocks
-    assert block.which is None
+    """The rows of the columns, CustomVars as text."""
     rows = [
         tuple(v.decode() if isinstance(v, bytes) else v for v in row)
-        for row in zip(*block.columns, strict=True)
+        for row in zip(*made.columns, strict=True)
     ]
     assert len(rows) == made.count
     return rows

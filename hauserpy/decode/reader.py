@@ -1,21 +1,22 @@
-"""Batches to records, cut in two where that has been learned and pays, else whole."""
+"""Batches to records, and what their form is as long as knowing it pays."""
 
 from __future__ import annotations
 
-from hauserpy.decode.cut import Cut, learned
+from typing import Any
+
+from hauserpy.decode.form import SAMPLE, Form, learned
 from hauserpy.decode.records import Records, parse
-from hauserpy.decode.scenes import CutRecords, cut_apart
 from hauserpy.decode.split import Batch
 
 _PATIENCE = 4
 
 
 class Reader:
-    """Reads the batches of one bundle, in any order; what is read is the same whether cut or not.
+    """Parses the batches of one bundle, in any order, and learns the form of their records.
 
-    ``cut`` is where records are cut: that of a bundle before this one, or learned from a batch that
-    was parsed whole. ``patience`` is how many more batches in a row may show that it does not pay,
-    before no more are cut. ``exact``: see `hauserpy.decode.records.parse`.
+    ``form`` is that of a bundle before this one, or learned from a batch that was parsed;
+    ``learns`` is whether anybody wants it. After some batches in a row that had to be read, none
+    is learned any more. ``exact``: see `hauserpy.decode.records.parse`.
     """
 
     def __init__(
@@ -23,33 +24,35 @@ class Reader:
         fields: frozenset[str],
         most_record_bytes: int,
         *,
-        cuts: bool,
-        cut: Cut | None = None,
+        learns: bool,
+        form: Form | None = None,
         exact: bool = True,
     ) -> None:
-        self.cut = cut if cut is not None and cut.fields == fields else None
-        self.patience = _PATIENCE if cuts else 0
+        self._form = form if learns and form is not None and form.fields == fields else None
+        self._patience = _PATIENCE if learns else 0
+        self._sample: tuple[list[dict[str, Any]], bytes] | None = None
         self._fields = fields
         self._most_bytes = most_record_bytes
         self._exact = exact
 
-    def read(self, batch: Batch) -> Records | CutRecords:
+    @property
+    def form(self) -> Form | None:
+        """The form of records, if there is one; learned only now, since many a bundle is over after
+        its first batch."""
+        if self._form is None and self._sample is not None:
+            self._form = learned(*self._sample, self._fields)
+            self._sample = None
+        return self._form
+
+    def read(self, batch: Batch) -> Records:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
-        if self.cut is not None and self.patience:
-            cut_records = cut_apart(batch, self.cut, most_bytes=self._most_bytes, exact=self._exact)
-            if cut_records is not None:
-                return cut_records
         records = parse(batch, most_bytes=self._most_bytes, exact=self._exact)
-        if self.patience:
-            self.paid(False)
-        if self.patience and records.plain:
-            self.cut = learned(batch, records.values, self._fields)
+        self._form = None
+        if self._patience and records.plain:
+            self._sample = records.values[:SAMPLE], batch.separator
+        self._patience = max(self._patience - 1, 0)
         return records
 
-    def paid(self, worth: bool) -> None:
-        """Tell whether the last batch was worth its cut; if not, another is learned."""
-        if worth:
-            self.patience = _PATIENCE
-        else:
-            self.patience -= 1
-            self.cut = None
+    def paid(self) -> None:
+        """Tell that the form has served for the last batch."""
+        self._patience = _PATIENCE

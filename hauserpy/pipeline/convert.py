@@ -8,24 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
+from hauserpy.decode.form import Form
+from hauserpy.decode.members import objects
 from hauserpy.decode.reader import Reader
-from hauserpy.decode.records import Records, check_depth, parse, pieces
-from hauserpy.decode.scenes import CutRecords
+from hauserpy.decode.records import Records, Unproved, check_depth, parse, pieces
 from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle
 from hauserpy.fields import EVENT_START
 from hauserpy.model import ChangeKind, Changes, Clip, Compression, Layout, StageFormat, Window
 from hauserpy.staging import encoder_for
+from hauserpy.staging.copier import Copier
 from hauserpy.staging.gzip import Deflated, deflate
 from hauserpy.transform import Rows, TooDeep, Transformer, fields_of
 
 _SEPARATOR = b",\n"
 MOST_RECORDS = 1 << 14
 _MOST_AT_ONCE = 4096
-_MUCH_CARE = 1 / 8
-"""The part of a batch's records that need care, from which on a cut costs more than it saves."""
+_MOST_LEFT = 1 / 4
+"""The part of a batch's records that are not of the form, from which on another is learned."""
 
 
 class Crowded(Exception):
@@ -78,23 +79,20 @@ class Converter:
         self._raw = job.layout.format is StageFormat.RAW
         layout = job.layout
         if self._raw:
-            # Raw bundles are not transformed; only their times are read.
+            # Raw bundles are copied to the letter; only their times are read.
             only = tuple(c for c in layout.columns if c.field == EVENT_START)
             layout = replace(layout, columns=only)
-        else:
-            self._encoder = encoder_for(layout)
+        self._encoder = encoder_for(job.layout)
         self._transformer = Transformer(layout, job.window, job.clip)
-        fields = frozenset(fields_of(job.layout.columns))
-        cut = None if before is None else before.reader.cut
-        # A row that may be clipped is looked at for itself.
         self.reader: Reader = Reader(
-            fields,
+            frozenset(fields_of(job.layout.columns)),
             job.most_record_bytes,
-            cuts=job.clip is None,
-            cut=cut,
-            # What is copied is copied to the letter; only times are read.
+            # A row that may be clipped is looked at for itself.
+            learns=job.clip is None and not self._raw,
+            form=None if before is None else before.reader.form,
             exact=not self._raw,
         )
+        self._copier: Copier | None = None
         self._deflates = (
             layout.compression is Compression.GZIP and layout.format is not StageFormat.PARQUET
         )
@@ -102,32 +100,25 @@ class Converter:
     def convert(self, batch: Batch) -> Converted:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`); Crowded when the
         batch is proved, and has more than `MOST_RECORDS`."""
+        if self._raw:
+            return self._copied(batch)
+        form = self.reader.form
+        if form is not None and (made := self._by_form(batch, form)) is not None:
+            return self._converted(batch, *made)
         records = self.reader.read(batch)
-        if isinstance(records, Records) and len(records.values) > MOST_RECORDS and not self._raw:
+        if len(records.values) > MOST_RECORDS:
             raise Crowded(len(records.values))
         try:
-            return self._converted(batch, records)
-        except TooDeep:
-            # Of a key that comes in both parts of a record, the other value may be the one that
-            # counts.
-            most = self._job.most_record_bytes
-            records = parse(batch, most_bytes=most)
-        try:
-            return self._converted(batch, records)
+            rows, lines = self._lines(records)
         except TooDeep:
             # Parsing record by record finds the place.
-            check_depth(records.values, batch, most_bytes=most)
+            check_depth(records.values, batch, most_bytes=self._job.most_record_bytes)
             raise CorruptBundle("a record is nested too deeply", offset=batch.offset) from None
+        return self._converted(batch, rows, self._joined(lines))
 
-    def _converted(self, batch: Batch, records: Records | CutRecords) -> Converted:
-        if self._raw:
-            check_depth(_values(records), batch, most_bytes=self._job.most_record_bytes)
-            rows, text, separator = self._copied(batch, records)
-        else:
-            rows, text = self._encoded(records)
-            separator = b""
-        if isinstance(records, CutRecords):
-            self.reader.paid(rows.cared <= rows.count * _MUCH_CARE)
+    def _converted(
+        self, batch: Batch, rows: Rows, text: bytes, separator: bytes = b""
+    ) -> Converted:
         piece = deflate(text) if self._deflates else Deflated(text, len(text), 0)
         return Converted(
             data=piece.data,
@@ -141,48 +132,87 @@ class Converter:
             last_event=rows.last_event,
         )
 
-    def _encoded(self, records: Records | CutRecords) -> tuple[Rows, bytes]:
-        """The rows' counts, and their bytes."""
-        made, texts = [], []
+    def _joined(self, lines: list[bytes]) -> bytes:
+        return self._encoder.joined(lines) if lines else b""
+
+    def _lines(self, records: Records) -> tuple[Rows, list[bytes]]:
+        """The rows' counts, and their lines."""
+        made, lines = [], []
         for few in _few_at_a_time(records):
             rows = self._transformer.rows(few)
-            texts.append(self._encoder.encode(rows))
-            made.append(replace(rows, blocks=()))
-        return _summed(made), b"".join(texts)
+            lines += self._encoder.lines(rows)
+            made.append(_counts(rows))
+        return _summed(made), lines
 
-    def _copied(self, batch: Batch, records: Records | CutRecords) -> tuple[Rows, bytes, bytes]:
-        """The rows' counts, and the text that holds them with what separates it from more."""
+    def _by_form(self, batch: Batch, form: Form) -> tuple[Rows, bytes] | None:
+        """The rows' counts and their bytes, by copies as far as the form goes; None when the batch
+        must be parsed whole."""
+        if len(batch.text) > self._job.most_record_bytes:
+            return None
+        if self._copier is None or self._copier.form is not form:
+            self._copier = Copier(form, self._job.layout, self._job.window, self._encoder)
+        copied = self._copier.copied(batch)
+        if copied is None or len(copied.left) > len(copied.lines) * _MOST_LEFT:
+            return None
+        lines = copied.lines
+        made = Rows([], len(lines), Changes(), copied.first_event, copied.last_event)
+        if copied.left:
+            try:
+                records = _parsed(copied.left.values(), self._job.most_record_bytes)
+                rows, others = self._lines(records)
+            except (Unproved, CorruptBundle, TooDeep):
+                # Parsed as a whole, it is told where and what.
+                return None
+            for n, line in zip(copied.left, others, strict=True):
+                lines[n] = line
+            made = replace(_summed([made, rows]), count=len(lines))
+        self.reader.paid()
+        return made, self._joined(lines)
+
+    def _copied(self, batch: Batch) -> Converted:
+        """A raw bundle's batch: as served, and only its times are read."""
+        records = self.reader.read(batch)
+        most = self._job.most_record_bytes
+        check_depth(records.values, batch, most_bytes=most)
         if self._job.clip is None:
-            rows = _summed(self._transformer.rows(few) for few in _few_at_a_time(records))
-            return replace(rows, changes=Changes()), batch.text, batch.separator
+            rows = _summed(_counts(self._transformer.rows(few)) for few in _few_at_a_time(records))
+            rows = replace(rows, changes=Changes())
+            return self._converted(batch, rows, batch.text, batch.separator)
         # What is left out leaves no gap; the records that stay are those served, to the letter.
         kept, made = [], []
-        for text, record in pieces(batch, most_bytes=self._job.most_record_bytes):
+        for text, record in pieces(batch, most_bytes=most):
             one = self._transformer.rows(Records([record], plain=False))
-            made.append(one)
+            made.append(_counts(one))
             if one.count:
                 kept.append(text)
         rows = _summed(made)
         clipped = {k: n for k, n in rows.changes.items() if k[0] is ChangeKind.CLIPPED}
-        return replace(rows, changes=Changes(clipped)), _SEPARATOR.join(kept), _SEPARATOR
+        rows = replace(rows, changes=Changes(clipped))
+        return self._converted(batch, rows, _SEPARATOR.join(kept), _SEPARATOR)
 
 
-def _values(records: Records | CutRecords) -> list[dict[str, Any]]:
-    """The records, or all of their parts."""
-    if isinstance(records, CutRecords):
-        return [*records.events.values, *records.scenes.values, *records.uncut.values()]
-    return records.values
+def _parsed(insides: Iterable[bytes], most_bytes: int) -> Records:
+    """Records from what is in the braces of each. Raises as `parse` does."""
+    texts = list(insides)
+    found = objects(texts)
+    if found is not None:
+        return Records(found, plain=True)
+    several = [parse(Batch(b"{%b}" % text, 0, last=True), most_bytes=most_bytes) for text in texts]
+    if any(len(one.values) != 1 for one in several):
+        raise Unproved(0)
+    return Records([one.values[0] for one in several], plain=all(one.plain for one in several))
 
 
-def _few_at_a_time(records: Records | CutRecords) -> Iterator[Records | CutRecords]:
+def _few_at_a_time(records: Records) -> Iterator[Records]:
     """A batch of tiny records holds hundreds of thousands, and each costs some kilobytes while its
-    columns are made. Of records that are cut, the reader gives no more at once."""
-    if isinstance(records, CutRecords):
-        yield records
-        return
+    columns are made."""
     values = records.values
     for start in range(0, len(values), _MOST_AT_ONCE):
         yield replace(records, values=values[start : start + _MOST_AT_ONCE])
+
+
+def _counts(rows: Rows) -> Rows:
+    return replace(rows, columns=[], integers={})
 
 
 def _summed(several: Iterable[Rows]) -> Rows:
@@ -191,10 +221,9 @@ def _summed(several: Iterable[Rows]) -> Rows:
     firsts = [rows.first_event for rows in made if rows.first_event is not None]
     lasts = [rows.last_event for rows in made if rows.last_event is not None]
     return Rows(
-        blocks=(),
+        columns=[],
         count=sum(rows.count for rows in made),
         changes=Changes.total(rows.changes for rows in made),
-        cared=sum(rows.cared for rows in made),
         first_event=min(firsts, default=None),
         last_event=max(lasts, default=None),
     )

@@ -5,8 +5,7 @@ string is ``""``; where NULL is a marker (Redshift's ``NULL AS '\\000'``), an em
 nothing. Only string columns know the difference; elsewhere NULL is an empty field.
 
 Columns are made into text one by one, mostly by C code over the whole column, and only then joined
-into lines, which Python's csv module makes value by value. Entries that rows share are joined
-before they are shared out.
+into lines, which Python's csv module makes value by value.
 """
 
 from __future__ import annotations
@@ -17,105 +16,110 @@ from typing import Any
 
 import orjson
 
+from hauserpy.decode import pattern
+from hauserpy.decode.form import Slot
 from hauserpy.model import FieldType, Layout
-from hauserpy.staging.runs import Run, Runs, objects, spread
-from hauserpy.transform import Block, Rows
+from hauserpy.staging.copies import COMMA, DOT, NUMBERS, Escaped, checked
+from hauserpy.transform import Rows
 
+_INTEGERS = (FieldType.INT64, FieldType.INT32)
 _MOST_REMEMBERED = 1 << 14
 _LONGEST_REMEMBERED = 200
 """Characters: long texts seldom come twice, and thousands of them would fill the memory."""
+_QUOTE = ord('"')
 _SPECIAL = '",\n\r'
 """What makes a field need quotes. A lone CR as well: readers may take it for a line's end."""
-
-_Alike = tuple[FieldType, tuple[int, ...], tuple[int, ...]]
-"""A type, for all integers that of INT64, and the numbers and places of columns."""
+_TEXT = rb'"?((?<=")%b|"")"?' % pattern.INSIDE
+"""A string without its quotes, unless there is nothing else."""
 
 
 class CsvEncoder:
     """See `hauserpy.staging.base.Encoder`."""
 
+    glue = b","
+
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._runs = Runs(layout)
-        self._known: dict[Run, list[_Alike]] = {}
+        self._columns = layout.columns
         null, empty = layout.null.encode(), b"" if layout.null else b'""'
-        self._strings = {
+        self._null = null
+        self._quoted = {
             number: _Quoted(null, empty)
             for number, column in enumerate(layout.columns)
             if column.type is FieldType.STRING
         }
+        self._escaped = Escaped(_quoted, quoted=False)
+        self._marks = {b"": null, b'""': empty} if layout.null else {}
+        # Integers that stand side by side are written together.
+        runs = groupby(enumerate(layout.columns), lambda c: c[1].type in _INTEGERS or c[0])
+        self._runs = [tuple(number for number, _ in run) for _, run in runs]
 
     @property
     def head(self) -> bytes:
         if not self._layout.header:
             return b""
-        return b",".join(_quoted(c.name) for c in self._layout.columns) + b"\n"
+        return b",".join(_quoted(c.name) for c in self._columns) + b"\n"
 
-    def encode(self, rows: Rows) -> bytes:
+    def lines(self, rows: Rows) -> list[bytes]:
         if not rows.count:
-            return b""
-        fields: list[list[bytes]] = []
-        for run in self._runs.of(rows.blocks):
-            if run.block is None:
-                fields.append(objects(rows.blocks, run.places, _object, _doubled))
-                continue
-            block = rows.blocks[run.block]
-            parts = self._parts(block, run)
-            if block.which is not None:
-                parts = [spread(list(map(b",".join, zip(*parts, strict=True))), block.which)]
-            fields += parts
-        lines = map(b",".join, zip(*fields, strict=True))
+            return []
+        # Bytes, since one character beyond ASCII would make a line of text two or four times as wide.
+        fields: list[Sequence[bytes]] = []
+        for numbers in self._runs:
+            columns = [rows.columns[number] for number in numbers]
+            match self._columns[numbers[0]].type:
+                case FieldType.STRING:
+                    fields.append(self._quoted[numbers[0]].fields(columns[0]))
+                case FieldType.CUSTOM_VARS:
+                    fields.append(self.objects(numbers[0], columns[0]))
+                case FieldType.TIME | FieldType.WINDOW_START:
+                    fields.append(self.instants(numbers[0], columns[0]))
+                case _:
+                    made = rows.integers.get(numbers) or orjson.dumps(
+                        list(zip(*columns, strict=True))
+                    )
+                    fields.append(_numbers(made))
+        return list(map(b",".join, zip(*fields, strict=True)))
+
+    def joined(self, lines: Sequence[bytes]) -> bytes:
         return b"\n".join([*lines, b""])
 
-    def _parts(self, block: Block, run: Run) -> list[list[bytes]]:
-        """The columns' parts of each line: bytes, since one character beyond ASCII would make a
-        line of text two or four times as wide."""
-        parts = []
-        for kind, numbers, places in self._alike(run):
-            columns = [block.columns[place] for place in places]
-            if kind is FieldType.INT64:
-                # Those that stand side by side are written together.
-                parts.append(_numbers(block.integers.get(numbers) or _rows(columns)))
-            elif kind is FieldType.FLOAT64:
-                parts += [_numbers(_rows([column])) for column in columns]
-            elif kind is FieldType.STRING:
-                strings = zip(numbers, columns, strict=True)
-                parts += [self._strings[number].fields(column) for number, column in strings]
-            else:
-                parts += map(_times, columns)
-        return parts
+    def member(self, number: int, slot: Slot) -> bytes:
+        key, kind = slot.field.encode(), self._columns[number].type
+        if kind in NUMBERS:
+            return b',"%b":(%b)' % (key, NUMBERS[kind])
+        if kind is FieldType.TIME:
+            return b',"%b":"(%b)"' % (key, pattern.TIME)
+        return b',"%b":"([^"]++)"' % key if slot.plain else b',"%b":%b' % (key, _TEXT)
 
-    def _alike(self, run: Run) -> list[_Alike]:
-        """The run's columns in order, neighbours that are written alike together."""
-        found = self._known.get(run)
-        if found is None:
-            found = self._known[run] = []
-            for kind, group in groupby(zip(run.numbers, run.places, strict=True), self._kind):
-                numbers, places = zip(*group, strict=True)
-                found.append((kind, numbers, places))
-        return found
+    def copied(
+        self, number: int, key: str, values: Sequence[bytes], care: set[int]
+    ) -> Sequence[bytes]:
+        column = self._columns[number]
+        if column.type is FieldType.FLOAT64:
+            return [v + b".0" if v and DOT not in v else v for v in values]
+        if column.type is not FieldType.STRING:
+            return values
+        together, escaped = checked(values, column.max_bytes, care)
+        if escaped:
+            values = self._escaped.mended(values, escaped, care)
+        if COMMA in together:
+            # What was written anew has its quotes.
+            values = [b'"%b"' % v if COMMA in v and v[0] != _QUOTE else v for v in values]
+        marks = self._marks
+        return [marks.get(v, v) for v in values] if marks else values
 
-    def _kind(self, column: tuple[int, int]) -> FieldType:
-        kind = self._layout.columns[column[0]].type
-        return FieldType.INT64 if kind is FieldType.INT32 else kind
+    def instants(self, number: int, written: Sequence[str | None]) -> list[bytes]:
+        # Written instants hold nothing that needs quotes.
+        return "\n".join([value or "" for value in written]).encode().split(b"\n")
 
+    def objects(self, number: int, texts: Sequence[bytes]) -> list[bytes]:
+        # JSON text holds no line break of its own; all hold quotes but the empty one.
+        doubled = b"\n".join(texts).replace(b'"', b'""').split(b"\n")
+        return [text if text == b"{}" else b'"%b"' % text for text in doubled]
 
-def _times(values: Sequence[Any]) -> list[bytes]:
-    # Written instants hold nothing that needs quotes.
-    return "\n".join([value or "" for value in values]).encode().split(b"\n")
-
-
-def _doubled(text: bytes) -> bytes:
-    return text.replace(b'"', b'""')
-
-
-def _object(text: bytes) -> bytes:
-    # All hold quotes but the empty one.
-    return text if text == b"{}" else b'"' + text + b'"'
-
-
-def _rows(columns: Sequence[Sequence[Any]]) -> bytes:
-    return orjson.dumps(list(zip(*columns, strict=True)))
+    def null(self, number: int) -> bytes:
+        return self._null if self._columns[number].type is FieldType.STRING else b""
 
 
 def _numbers(rows: bytes) -> list[bytes]:

@@ -3,72 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 
+from hauserpy.decode import pattern
+from hauserpy.decode.form import Slot
 from hauserpy.model import CustomVarsKind, FieldType, Layout
-from hauserpy.staging.runs import Run, Runs, objects, spread
-from hauserpy.transform import Block, Rows
+from hauserpy.staging.copies import DOT, NUMBERS, Escaped, checked
+from hauserpy.transform import Rows
 
 _OFTEN = 4
 """Where every value of a column comes so often, on the average, each is written once."""
 _FIRST, _BETWEEN, _LAST = b"[\n  ", b",\n  ", b"\n]"
 """What orjson puts around the elements of an array that it writes in lines."""
+_COPIED_WHOLE = (FieldType.INT64, FieldType.INT32, FieldType.STRING)
 
 
 class JsonLinesEncoder:
-    """See `hauserpy.staging.base.Encoder`.
+    """See `hauserpy.staging.base.Encoder`. A value is a member with a comma before it, NULL is
+    nothing; so a line is what stands in the braces, with a comma too much."""
 
-    Each value becomes a member, by sweeps over its column, and NULL nothing. CustomVars is never
-    NULL: members before it bring a comma behind them, and those behind it one before them.
-    """
+    glue = b""
+    head = b""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._runs = Runs(layout)
+        self._columns = layout.columns
         self._as_objects = layout.custom_vars is CustomVarsKind.OBJECT
-        self._custom = next(
-            n for n, c in enumerate(layout.columns) if c.type is FieldType.CUSTOM_VARS
-        )
+        self._names = [b",%b:" % orjson.dumps(column.name) for column in layout.columns]
+        self._escaped = [Escaped(partial(_member, name), len(name)) for name in self._names]
 
-    @property
-    def head(self) -> bytes:
+    def lines(self, rows: Rows) -> list[bytes]:
+        if not rows.count:
+            return []
+        members = [
+            self.objects(number, column)
+            if self._columns[number].type is FieldType.CUSTOM_VARS
+            else self._members(number, column)
+            for number, column in enumerate(rows.columns)
+            # `any` ends with the first value that is not zero or empty.
+            if any(column) or column.count(None) < len(column)
+        ]
+        return list(map(b"".join, zip(*members, strict=True)))
+
+    def joined(self, lines: Sequence[bytes]) -> bytes:
+        # No JSON holds a line break of its own.
+        return b"{%b}\n" % b"}\n{".join(lines).replace(b"\n{,", b"\n{").removeprefix(b",")
+
+    def member(self, number: int, slot: Slot) -> bytes:
+        kind = self._columns[number].type
+        name = b',"%b":' % slot.field.encode()
+        if kind is FieldType.TIME:
+            return b'%b"(%b)"' % (name, pattern.TIME)
+        value = NUMBERS.get(kind) or (b'"[^"]*+"' if slot.plain else pattern.TEXT)
+        # Mostly the member as it stands.
+        whole = self._is_whole(number, slot.field)
+        return b"(%b%b)" % (name, value) if whole else b"%b(%b)" % (name, value)
+
+    def copied(
+        self, number: int, key: str, values: Sequence[bytes], care: set[int]
+    ) -> Sequence[bytes]:
+        name, column = self._names[number], self._columns[number]
+        match column.type:
+            case FieldType.FLOAT64:
+                return [v and name + (v if DOT in v else v + b".0") for v in values]
+            case FieldType.INT64 if self._layout.int64_as_text:
+                return [v and b'%b"%b"' % (name, v) for v in values]
+        if not self._is_whole(number, key):
+            values = [v and name + v for v in values]
+        if column.type is FieldType.STRING:
+            quotes = len(name) + len(b'""')
+            most = None if column.max_bytes is None else column.max_bytes + quotes
+            _, escaped = checked(values, most, care)
+            if escaped:
+                values = self._escaped[number].mended(values, escaped, care)
+        return values
+
+    def instants(self, number: int, written: Sequence[str | None]) -> list[bytes]:
+        return self._members(number, written)
+
+    def objects(self, number: int, texts: Sequence[bytes]) -> list[bytes]:
+        name = self._names[number]
+        if self._as_objects:
+            return [name + text for text in texts]
+        # JSON text as it stands inside a JSON string; it holds no control characters.
+        escaped = b"\n".join(texts).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+        return [b'%b"%b"' % (name, text) for text in escaped.split(b"\n")]
+
+    def null(self, number: int) -> bytes:
         return b""
 
-    def encode(self, rows: Rows) -> bytes:
-        if not rows.count:
-            return b""
-        members: list[list[bytes]] = []
-        for run in self._runs.of(rows.blocks):
-            if run.block is None:
-                members.append(self._objects(rows.blocks, run))
-                continue
-            block = rows.blocks[run.block]
-            columns = [block.columns[place] for place in run.places]
-            parts = [
-                self._members(number, column)
-                for number, column in zip(run.numbers, columns, strict=True)
-                # `any` ends with the first value that is not zero or empty.
-                if any(column) or column.count(None) < len(column)
-            ]
-            if block.which is not None and parts:
-                parts = [spread(list(map(b"".join, zip(*parts, strict=True))), block.which)]
-            members += parts
-        return b"{%b}\n" % b"}\n{".join(map(b"".join, zip(*members, strict=True)))
-
-    def _objects(self, blocks: Sequence[Block], run: Run) -> list[bytes]:
-        (number,) = run.numbers
-        name, quote = self._name(number), b"" if self._as_objects else b'"'
-        return objects(
-            blocks,
-            run.places,
-            wrap=lambda one: name + b":" + quote + one + quote,
-            escape=None if self._as_objects else _escaped,
-        )
+    def _is_whole(self, number: int, key: str) -> bool:
+        column = self._columns[number]
+        as_text = column.type is FieldType.INT64 and self._layout.int64_as_text
+        return column.type in _COPIED_WHOLE and column.name == key and not as_text
 
     def _members(self, number: int, values: Sequence[Any]) -> list[bytes]:
-        kind = self._layout.columns[number].type
+        kind = self._columns[number].type
         if kind is FieldType.INT64 and self._layout.int64_as_text:
             values = [None if value is None else str(value) for value in values]
         # Of equal doubles, 0.0 and -0.0, one is not written like the other.
@@ -80,20 +113,14 @@ class JsonLinesEncoder:
         return list(map(member.__getitem__, values))
 
     def _written(self, number: int, values: Sequence[Any]) -> list[bytes]:
-        name = self._name(number)
-        before, behind = (b"", b",") if number < self._custom else (b",", b"")
+        name = self._names[number]
         # orjson writes each element in a line of its own, and no value holds a line break.
         lines = orjson.dumps(values, option=orjson.OPT_INDENT_2)
         elements = lines.removeprefix(_FIRST).removesuffix(_LAST)
-        between = b"%b\n%b%b:" % (behind, before, name)
-        text = b"%b%b:%b%b" % (before, name, elements.replace(_BETWEEN, between), behind)
+        text = name + elements.replace(_BETWEEN, b"\n" + name)
         # Inside a string, quotes have a backslash before them.
-        return text.replace(b"%b%b:null%b" % (before, name, behind), b"").split(b"\n")
-
-    def _name(self, number: int) -> bytes:
-        return orjson.dumps(self._layout.columns[number].name)
+        return text.replace(name + b"null", b"").split(b"\n")
 
 
-def _escaped(text: bytes) -> bytes:
-    """JSON text as it stands inside a JSON string. It holds no control characters."""
-    return text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+def _member(name: bytes, value: Any) -> bytes:
+    return name + orjson.dumps(value)

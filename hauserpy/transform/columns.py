@@ -19,12 +19,12 @@ import orjson
 
 from hauserpy.decode.digits import OF_INT32, OF_INT64, has_run
 from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
-from hauserpy.model import Column, CustomVarsKind, FieldType, Layout
-from hauserpy.transform.times import Instants, Times, Unfit, of_one_day
+from hauserpy.model import Column, FieldType, Layout
+from hauserpy.transform.folding import Folder
+from hauserpy.transform.times import Clock, Unfit
 from hauserpy.transform.values import INT32, INT64, as_integer, as_real, as_text
 
 _NONE = type(None)
-_MOST_KEYS = 1 << 16
 _ABSENT = object()
 _ONLY_NONE = {_NONE}
 _OF_INTEGERS = b"0123456789-,[]nul"
@@ -38,54 +38,35 @@ _PLAIN_TYPES = {
     FieldType.INT32: frozenset((int, _NONE)),
     FieldType.FLOAT64: frozenset((float, _NONE)),
     FieldType.STRING: frozenset((str, _NONE)),
-    FieldType.TIME: frozenset((str, _NONE)),
 }
 """The types whose values need no conversion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """``columns`` are those asked for, in their order; ``care`` the numbers of the records that need
-    care, whose values there have no meaning. ``custom`` are the keys of all custom variables, and
-    ``strangers`` fields of the layout that were found and not asked for. ``integers``: see
-    `hauserpy.transform.blocks.Block`."""
+    """``columns`` are the layout's; ``care`` the numbers of the records that need care, whose values
+    there have no meaning. ``integers``: see `hauserpy.transform.rows.Rows`."""
 
     columns: list[Sequence[Any]]
     care: set[int]
-    custom: set[str]
-    strangers: set[str]
     integers: dict[tuple[int, ...], bytes] = field(default_factory=dict)
 
 
 class Columnar:
-    """Turns plain records (see `hauserpy.decode.records.Records`) into the layout's columns, or
-    into those with certain ``numbers``: then the records are parts of records."""
+    """Turns plain records (see `hauserpy.decode.records.Records`) into the layout's columns."""
 
-    def __init__(
-        self, layout: Layout, window_start: str, numbers: Sequence[int] | None = None
-    ) -> None:
-        self._layout = layout
-        numbers = range(len(layout.columns)) if numbers is None else numbers
-        self._columns = [(n, layout.columns[n]) for n in numbers]
+    def __init__(self, layout: Layout, window_start: str) -> None:
+        self._columns = list(enumerate(layout.columns))
         self._runs = _runs_of_integers(self._columns)
         self._window_start = window_start
-        self._times = Times(layout.time_style)
-        self._event_starts = Instants(layout.time_style)
-        self._blank = _with_keys_of_the_parser(
-            dict.fromkeys(fields_of(column for _, column in self._columns))
-        )
+        self._clock = Clock(layout.time_style)
+        self._fields = frozenset(fields_of(layout.columns))
+        self._folder = Folder(layout, self._fields)
+        self._blank = _with_keys_of_the_parser(dict.fromkeys(fields_of(layout.columns)))
         if PAGE_USER_AGENT in self._blank:
             self._blank[PAGE_USER_AGENT] = self._blank[PAGE_AGENT] = _ABSENT
-        self._fields = frozenset(fields_of(layout.columns))
-        self._in_lower_case = {name.lower() for name in self._fields}
-        self._custom_keys: set[str] = set()
-        """Keys that are known to be no field in any case."""
-        custom = [c.max_bytes for c in layout.columns if c.type is FieldType.CUSTOM_VARS]
-        bounds = [b for b in (*custom, layout.custom_value_bytes) if b is not None]
-        self._most_custom = min(bounds, default=None)
-        self._picks = not custom and self._fields <= {EVENT_START}
+        self._picks = self._fields == {EVENT_START} and len(layout.columns) == 1
         """Raw bundles are copied: only their times are read."""
-        self._typed = layout.custom_vars is CustomVarsKind.TYPED
 
     def sweep(self, records: Sequence[dict[str, Any]]) -> Swept:
         care: set[int] = set()
@@ -103,8 +84,8 @@ class Columnar:
         custom = [
             dict(islice(one.items(), width, None)) if len(one) > width else {} for one in whole
         ]
-        keys = set(chain.from_iterable(custom))
-        strangers = self._look_at_keys(keys, custom, care)
+        # What is left must be custom variables, and not fields in another case.
+        care |= _with_any(custom, self._folder.fields_among(set(chain.from_iterable(custom))))
         integers = self._proved(fields)
         proved = set(chain.from_iterable(integers))
         made: list[Sequence[Any]] = []
@@ -113,12 +94,12 @@ class Columnar:
                 case FieldType.WINDOW_START:
                     made.append([self._window_start] * len(records))
                 case FieldType.CUSTOM_VARS:
-                    made.append(self._folded(custom, care))
+                    made.append(self._folder.texts(custom, care))
                 case _ if number in proved:
                     made.append(fields[column.field])
                 case _:
                     made.append(self._fitted(column, fields[column.field], care))
-        return Swept(made, care, keys, strangers, integers)
+        return Swept(made, care, integers)
 
     def _proved(self, fields: Mapping[str, Sequence[Any]]) -> dict[tuple[int, ...], bytes]:
         """The runs of integer columns in which there is nothing but fitting integers and None, as
@@ -136,14 +117,11 @@ class Columnar:
         return proved
 
     def _picked(self, records: Sequence[dict[str, Any]], care: set[int]) -> Swept:
-        """The columns asked for, without a look at any other value."""
+        """The one column, without a look at any other value."""
         keys = set(chain.from_iterable(records))
-        strangers = self._look_at_keys(keys, records, care)
-        made = [
-            self._fitted(column, [record.get(column.field) for record in records], care)
-            for _, column in self._columns
-        ]
-        return Swept(made, care, keys - self._fields, strangers)
+        care |= _with_any(records, self._folder.fields_among(keys) - self._fields)
+        ((_, column),) = self._columns
+        return Swept([self._fitted(column, [r.get(column.field) for r in records], care)], care)
 
     def _one_agent(self, fields: dict[str, Sequence[Any]], care: set[int]) -> list[Any]:
         """The alias: a record has one of the two or neither; one with both needs care."""
@@ -159,44 +137,24 @@ class Columnar:
         return made
 
     def _fitted(self, column: Column, values: Sequence[Any], care: set[int]) -> Sequence[Any]:
+        if column.type is FieldType.TIME:
+            return self._clock.written(values, care, repeat=column.field != EVENT_START)
         types = set(map(type, values))
         if types == _ONLY_NONE:
             return values
         span = _SPANS.get(column.type)
         if types <= _PLAIN_TYPES[column.type]:
-            match column.type:
-                case FieldType.TIME:
-                    return self._timed(column, values, care, gaps=_NONE in types)
-                case FieldType.STRING:
-                    return self._bounded(column, values, care)
-                case _ if span is None or _all_within(span, values):
-                    return values
+            if column.type is FieldType.STRING:
+                return self._bounded(column, values, care)
+            if span is None or _all_within(span, values):
+                return values
         match column.type:
             case _ if span is not None:
                 return _each(values, partial(as_integer, within=span), care)
             case FieldType.FLOAT64:
                 return _each(values, as_real, care)
-            case FieldType.TIME:
-                return _each(values, self._as_time, care)
             case _:
                 return self._bounded(column, _each(values, as_text, care), care)
-
-    def _timed(
-        self, column: Column, values: Sequence[Any], care: set[int], *, gaps: bool
-    ) -> list[Any]:
-        try:
-            if not gaps and (written := of_one_day(values, self._layout.time_style)) is not None:
-                return written
-            if column.field == EVENT_START and not gaps and "" not in values:
-                return self._event_starts.written(values)
-            return self._times.written(values)
-        except Unfit:
-            return _each(values, self._times.__getitem__, care)
-
-    def _as_time(self, value: Any) -> str | None:
-        if value is None or isinstance(value, str):
-            return self._times[value]
-        raise Unfit
 
     def _bounded(self, column: Column, values: Sequence[Any], care: set[int]) -> Sequence[Any]:
         # A character has at most four bytes, so that short texts need not be measured.
@@ -204,36 +162,6 @@ class Columnar:
         if most is not None and max(map(len, filter(None, values)), default=0) > most // 4:
             care.update(n for n, v in enumerate(values) if v and len(v) > most // 4)
         return values
-
-    def _look_at_keys(
-        self, keys: set[str], records: Sequence[dict[str, Any]], care: set[int]
-    ) -> set[str]:
-        """What is left must be custom variables, and not fields in another case; nor fields that
-        were not asked for, which are returned."""
-        fresh = keys - self._custom_keys
-        if not fresh:
-            return set()
-        odd = {
-            key for key in fresh if key.lower() in self._in_lower_case and key not in self._blank
-        }
-        if len(self._custom_keys) > _MOST_KEYS:
-            self._custom_keys.clear()
-        self._custom_keys |= fresh - odd
-        if odd:
-            care.update(n for n, record in enumerate(records) if not odd.isdisjoint(record))
-        return odd & self._fields
-
-    def _folded(self, custom: list[dict[str, Any]], care: set[int]) -> list[bytes]:
-        try:
-            texts = list(map(orjson.dumps, custom))
-        except orjson.JSONEncodeError:
-            texts = [_dump(n, one, care) for n, one in enumerate(custom)]
-        most = self._most_custom
-        if most is not None and max(map(len, texts), default=0) > most:
-            care.update(n for n, text in enumerate(texts) if len(text) > most)
-        if self._typed and has_run(b" ".join(texts), OF_INT64):
-            care.update(n for n, text in enumerate(texts) if has_run(text, OF_INT64))
-        return texts
 
 
 def _runs_of_integers(columns: Sequence[tuple[int, Column]]) -> list[list[tuple[int, Column]]]:
@@ -291,10 +219,6 @@ def _each(values: Iterable[Any], convert: Callable[[Any], Any], care: set[int]) 
     return made
 
 
-def _dump(n: int, custom: dict[str, Any], care: set[int]) -> bytes:
-    """Too deep for orjson is not yet too deep for the design."""
-    try:
-        return orjson.dumps(custom)
-    except orjson.JSONEncodeError:
-        care.add(n)
-        return b"{}"
+def _with_any(records: Sequence[dict[str, Any]], keys: set[str]) -> set[int]:
+    """The numbers of the records that have one of the keys."""
+    return {n for n, record in enumerate(records) if not keys.isdisjoint(record)} if keys else set()

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from hauserpy.decode.records import Records
-from hauserpy.decode.scenes import CutRecords
 from hauserpy.fields import EVENT_START
 from hauserpy.model import ChangeKind, Changes, Clip, Layout, Window
 from hauserpy.transform import times
-from hauserpy.transform.blocks import Block, put
 from hauserpy.transform.careful import Careful
 from hauserpy.transform.columns import Columnar
 from hauserpy.transform.values import TooDeep
-from hauserpy.transform.weaver import Weaver
 
-__all__ = ["Block", "Rows", "TooDeep", "Transformer"]
+__all__ = ["Rows", "TooDeep", "Transformer"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """``count`` rows in the order of their records, in blocks of columns.
+    """``count`` rows in the order of their records, as the layout's ``columns``.
 
     A value is None, int, float or str: times are written in the layout's style already. CustomVars
-    stands in every block, as the bytes of its JSON text, never None; that of a row has the members
-    of its first block, then those of the next. ``cared`` rows could not be swept.
+    is the bytes of its JSON text, never None. ``integers`` has, under the numbers of integer columns
+    that are neighbours, JSON of their rows, an array for each; it need not have all.
     """
 
-    blocks: Sequence[Block]
+    columns: list[Sequence[Any]]
     count: int
     changes: Changes
     first_event: datetime | None
     last_event: datetime | None
-    cared: int = 0
+    integers: dict[tuple[int, ...], bytes] = field(default_factory=dict)
 
 
 class Transformer:
@@ -44,59 +41,43 @@ class Transformer:
     def __init__(self, layout: Layout, window: Window, clip: Clip | None = None) -> None:
         start = times.write(window.start, layout.time_style)
         self._layout = layout
-        self._start = start
         self._careful = Careful(layout, start)
         self._columnar = Columnar(layout, start)
-        self._weaver: Weaver | None = None
         self._clip = clip
         self._event_start = next(
             (n for n, c in enumerate(layout.columns) if c.field == EVENT_START), None
         )
 
-    def rows(self, records: Records | CutRecords) -> Rows:
-        """Raises TooDeep when a value is nested deeper than a record may be. Records that are cut
-        are only for a transformer without a clip."""
+    def rows(self, records: Records) -> Rows:
+        """Raises TooDeep when a value is nested deeper than a record may be."""
         changes = Changes()
-        care: set[int] = set()
-        if isinstance(records, CutRecords):
-            blocks, care = self._woven(records)
-            self._mend(blocks, care, records.whole, changes)
-        elif self._clip is not None:
-            blocks = self._turned(self._clipped(records, self._clip, changes))
+        integers: dict[tuple[int, ...], bytes] = {}
+        if self._clip is not None:
+            columns = self._turned(self._clipped(records, self._clip, changes))
         elif records.plain:
-            blocks, care = self._swept(records)
-            self._mend(blocks, care, records.values.__getitem__, changes)
+            columns, integers = self._swept(records, changes)
         else:
             careful = self._careful.row
-            blocks = self._turned([careful(r, changes, plain=False) for r in records.values])
-        first, last = self._span(blocks)
-        return Rows(blocks, len(blocks[0]), changes, first, last, cared=len(care))
+            columns = self._turned([careful(r, changes, plain=False) for r in records.values])
+        first, last = self._span(columns)
+        return Rows(columns, len(columns[0]), changes, first, last, integers)
 
-    def _swept(self, records: Records) -> tuple[list[Block], set[int]]:
+    def _swept(
+        self, records: Records, changes: Changes
+    ) -> tuple[list[Sequence[Any]], dict[tuple[int, ...], bytes]]:
+        """Sweeps, and the records that need care turned the careful way."""
         swept = self._columnar.sweep(records.values)
-        numbers = range(len(self._layout.columns))
-        return [Block(numbers, swept.columns, None, swept.integers)], swept.care
+        if not swept.care:
+            return swept.columns, swept.integers
+        columns = [list(column) for column in swept.columns]
+        for n in sorted(swept.care):
+            row = self._careful.row(records.values[n], changes, plain=True)
+            for column, value in zip(columns, row, strict=True):
+                column[n] = value
+        return list(columns), {}
 
-    def _woven(self, records: CutRecords) -> tuple[list[Block], set[int]]:
-        if self._weaver is None or self._weaver.cut is not records.cut:
-            self._weaver = Weaver(self._layout, self._start, records.cut)
-        return self._weaver.blocks(records)
-
-    def _mend(
-        self,
-        blocks: Sequence[Block],
-        care: Iterable[int],
-        record: Callable[[int], dict[str, Any]],
-        changes: Changes,
-    ) -> None:
-        """Turn the records with these numbers the careful way."""
-        for n in sorted(care):
-            put(blocks, n, self._careful.row(record(n), changes, plain=True), self._layout)
-
-    def _turned(self, rows: list[tuple[Any, ...]]) -> list[Block]:
-        numbers = range(len(self._layout.columns))
-        columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [() for _ in numbers]
-        return [Block(numbers, columns)]
+    def _turned(self, rows: list[tuple[Any, ...]]) -> list[Sequence[Any]]:
+        return list(zip(*rows, strict=True)) or [() for _ in self._layout.columns]
 
     def _clipped(self, records: Records, clip: Clip, changes: Changes) -> list[tuple[Any, ...]]:
         """The rows that the clip keeps, and the changes made to these only."""
@@ -115,18 +96,8 @@ class Transformer:
         written = None if self._event_start is None else row[self._event_start]
         return None if written is None else times.reread(written)
 
-    def _span(self, blocks: Sequence[Block]) -> tuple[datetime | None, datetime | None]:
-        column = next(
-            (
-                values
-                for block in blocks
-                for number, values in zip(block.numbers, block.columns, strict=True)
-                if number == self._event_start
-            ),
-            [],
-        )
-        starts = [start for start in column if start is not None]
-        return times.span(starts) if starts else (None, None)
+    def _span(self, columns: Sequence[Sequence[Any]]) -> times.Span:
+        return times.span(() if self._event_start is None else columns[self._event_start])
 
 
 def _keeps(clip: Clip, start: datetime | None) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from operator import add
 from typing import Any
@@ -60,10 +61,17 @@ def write(moment: datetime, style: TimeStyle) -> str:
     return text if style is TimeStyle.SQL else text + "Z"
 
 
-def span(written: Sequence[str]) -> tuple[datetime, datetime]:
-    """The first and the last of some instants as `write` writes them in one style."""
+Span = tuple[datetime | None, datetime | None]
+
+
+def span(written: Iterable[str | None]) -> Span:
+    """The first and the last of some instants as `write` writes them in one style; both None where
+    there is none."""
+    present = list(filter(None, written))
+    if not present:
+        return None, None
     # Without the zone they sort as text.
-    bare = "\n".join(written).replace("Z", "").split("\n")
+    bare = "\n".join(present).replace("Z", "").split("\n")
     return reread(min(bare)), reread(max(bare))
 
 
@@ -113,6 +121,37 @@ _SAME = range(_HOUR)
 _DIGITS = bytes(0x30 if c in b"0123456789" else c for c in range(256))
 
 
+class Clock:
+    """Writes columns of instants; null and the empty string are NULL."""
+
+    def __init__(self, style: TimeStyle) -> None:
+        self._style = style
+        self._times = Times(style)
+        self._instants = Instants(style)
+
+    def written(
+        self, values: Sequence[Any], care: set[int], *, repeat: bool = True
+    ) -> Sequence[str | None]:
+        """The number of each value that is no text, does not fit, or loses digits, goes into
+        ``care``, and None where it stood. ``repeat``: most of them come several times."""
+        try:
+            if set(map(type, values)) == {str} and "" not in values:
+                if (of_a_day := of_one_day(values, self._style)) is not None:
+                    return of_a_day
+                if not repeat:
+                    return self._instants.written(values)
+            return list(map(self._times.__getitem__, values))
+        except (Unfit, TypeError):
+            return [self._one(n, value, care) for n, value in enumerate(values)]
+
+    def _one(self, n: int, value: Any, care: set[int]) -> str | None:
+        if value is None or isinstance(value, str):
+            with suppress(Unfit):
+                return self._times[value]
+        care.add(n)
+        return None
+
+
 class Times(dict[Any, "str | None"]):
     """Remembers how texts of instants are written; null and the empty string are NULL. A text that
     does not fit, or loses digits, raises Unfit each time, so that the careful way looks at it."""
@@ -132,10 +171,6 @@ class Times(dict[Any, "str | None"]):
             self._forget()
         self[text] = written
         return written
-
-    def written(self, texts: Sequence[Any]) -> list[str | None]:
-        """A column of instants that repeat themselves, as those of sessions and pages do."""
-        return list(map(self.__getitem__, texts))
 
 
 class Instants:

@@ -178,8 +178,6 @@ def _tell_stages(body: Body, forms: list[str]) -> None:
     print(f"CPU seconds for 100 MB of JSON text ({body.json_bytes / 1e6:.0f} MB, {gzip_mb:.0f} MB"
           " gzipped; one process; median of 3)")  # fmt: skip
     for form in forms:
-        if form == "raw":
-            continue
         found = [stages.measure(body.path, form) for _ in range(3)]
         middle = {stage: median(one[stage] for one in found) for stage in found[0]}
         told = "  ".join(f"{stage} {seconds:.3f}" for stage, seconds in middle.items())

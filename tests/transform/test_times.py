@@ -211,7 +211,5 @@ def test_the_times_of_raw_bundles_are_those_of_all_others(records: list[dict[str
     spans = []
     for columns in (_COLUMNS, _COLUMNS[:1]):
         rows = Transformer(Layout(columns), WINDOW).rows(Records(records, plain=True))
-        spans.append(
-            (list(rows.blocks[0].columns[0]), rows.count, rows.first_event, rows.last_event)
-        )
+        spans.append((list(rows.columns[0]), rows.count, rows.first_event, rows.last_event))
     assert spans[0] == spans[1]

@@ -1,0 +1,295 @@
+"""The form of a bundle's records, learned from some of them: which members come, in what order, and
+which of them all events of a page share.
+
+A record is a row of cells, each a field that every record has with what follows it up to the next
+such field. The scene is the run of cells that saves most work when its text is worked on once: long,
+and seldom changed from one event of a page to the next; with it goes what opens the record, mostly
+the ids.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations, pairwise
+from typing import Any
+
+import orjson
+
+from hauserpy.fields import EVENT_START
+
+SAMPLE = 512
+"""Records: learning from so many takes about as long as converting a batch."""
+
+_SPACE = b" \t\n\r"
+_SAME_PAGE = ("PageId", "SessionId")
+"""Records that agree in the first of these that all have are compared."""
+_FEWEST_PAIRS = 16
+"""Events that follow another of their page, below which what they have in common is chance."""
+_WORTH = 150
+"""Bytes that a scene must save of a record, on the average, to be worth looking it up."""
+_MOST_SLOTS = 192
+"""Records whose members come in any order have no form that is worth trying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place in the order of members: of ``field``, or, where that is empty, of any number of
+    custom variables. Of the sample, ``always``: every record had it; ``joined``: just those that had
+    the one before it; ``plain``: none of its texts was empty or had a quote in it."""
+
+    field: str
+    always: bool = False
+    joined: bool = False
+    plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A record is ``opening event scene rest``, each a row of slots; its scene is the opening with
+    the scene, its event what is between and behind. Without a scene all of it is ``event``.
+
+    A field has several slots where it comes now before and now behind another one, never in both the
+    event and the scene. ``separator`` stands between two records. ``fields`` are all known fields.
+    """
+
+    separator: bytes
+    opening: tuple[Slot, ...]
+    event: tuple[Slot, ...]
+    scene: tuple[Slot, ...]
+    rest: tuple[Slot, ...]
+    fields: frozenset[str]
+
+
+def learned(
+    records: Sequence[dict[str, Any]], separator: bytes, fields: frozenset[str]
+) -> Form | None:
+    """The form of records like these, which were parsed whole; None when they have none."""
+    sample = records[:SAMPLE]
+    try:
+        orjson.dumps(sample)
+    except orjson.JSONEncodeError:
+        # Nested more deeply than what follows could walk.
+        return None
+    order = _order(sample, fields)
+    if separator.strip(_SPACE) != b"," or EVENT_START not in order:
+        return None
+    if not all(next(iter(record)) == order[0] for record in sample):
+        return None
+    rows = [_row(record, order) for record in sample]
+    pairs = _pairs(sample, order)
+    places = None
+    if len(pairs) >= _FEWEST_PAIRS:
+        places = _places(_cells(rows, order, pairs, fields), len(pairs))
+    event, scene, rest = places or (0, len(order), len(order))
+    # Where there is no scene, nothing opens the record: all of it is told of the event.
+    plain = {f for f in fields if all(_is_plain(record.get(f)) for record in sample)}
+
+    def slots(begin: int, end: int, left_out: Iterable[str] = ()) -> tuple[Slot, ...]:
+        several = [_symbols(row[begin:end], fields, left_out) for row in rows]
+        return _slots(several, order, plain)
+
+    of_event, of_rest = slots(event, scene), slots(rest, len(order))
+    elsewhere = {slot.field for slot in (*of_event, *of_rest) if slot.field}
+    form = Form(
+        separator=separator,
+        opening=slots(0, event, elsewhere),
+        event=of_event,
+        scene=slots(scene, rest, elsewhere),
+        rest=of_rest,
+        fields=fields,
+    )
+    parts = (form.opening, form.event, form.scene, form.rest)
+    return form if sum(map(len, parts)) <= _MOST_SLOTS else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One cell of every record: ``bare`` when all keys in it are known fields, and its mean ``size``
+    in bytes. ``changes`` has a bit for every pair of events between which it differs."""
+
+    bare: bool
+    size: int
+    changes: int
+
+
+def _order(sample: Sequence[dict[str, Any]], fields: frozenset[str]) -> list[str]:
+    """The known fields that every record has, in the order in which all have them; else none."""
+    if not sample:
+        return []
+    common = fields.intersection(*sample)
+    order = [key for key in sample[0] if key in common]
+    same = all([key for key in record if key in common] == order for record in sample)
+    return order if same else []
+
+
+def _pairs(sample: Sequence[dict[str, Any]], order: Sequence[str]) -> list[tuple[int, int]]:
+    """The numbers of records that are one page's events, one after the other."""
+    page = next((key for key in _SAME_PAGE if key in order), None)
+    if page is None:
+        return []
+    pairs = []
+    latest: dict[str, int] = {}
+    for n, record in enumerate(sample):
+        value = str(record[page])
+        if value in latest:
+            pairs.append((latest[value], n))
+        latest[value] = n
+    return pairs
+
+
+def _cells(
+    rows: Sequence[Sequence[dict[str, Any]]],
+    order: Sequence[str],
+    pairs: Sequence[tuple[int, int]],
+    fields: frozenset[str],
+) -> list[_Cell]:
+    made = []
+    for n, field in enumerate(order):
+        column = [row[n] for row in rows]
+        changed = [field == EVENT_START or column[a] != column[b] for a, b in pairs]
+        made.append(
+            _Cell(
+                bare=set[str]().union(*column) <= fields,
+                size=sum(len(orjson.dumps(cell)) for cell in column) // len(column),
+                changes=sum(1 << bit for bit, differs in enumerate(changed) if differs),
+            )
+        )
+    return made
+
+
+def _row(record: dict[str, Any], order: Sequence[str]) -> list[dict[str, Any]]:
+    """The record's cells, for a record that begins with the first of ``order``."""
+    row: list[dict[str, Any]] = [{} for _ in order]
+    at = 0
+    for key, value in record.items():
+        if at + 1 < len(order) and key == order[at + 1]:
+            at += 1
+        row[at][key] = value
+    return row
+
+
+def _places(cells: Sequence[_Cell], pairs: int) -> tuple[int, int, int] | None:
+    """The cells with which the event and the scene begin, and with which the event goes on.
+
+    The event's members come first in a row, so that no custom variable may stand in the opening,
+    nor in a scene behind which the event goes on.
+    """
+
+    def saved(*several: _Cell) -> float:
+        """Bytes of a record, on the average, that need not be worked on once more."""
+        changes = 0
+        for cell in several:
+            changes |= cell.changes
+        return sum(cell.size for cell in several) * (1 - changes.bit_count() / pairs)
+
+    runs = [
+        (begin, end)
+        for begin in range(1, len(cells))
+        for end in range(begin + 1, len(cells) + 1)
+        if end == len(cells) or all(cell.bare for cell in cells[begin:end])
+    ]
+    begin, end = max(runs, key=lambda run: saved(*cells[slice(*run)]), default=(0, 0))
+    scene = cells[begin:end]
+    if saved(*scene) < _WORTH:
+        return None
+    openings = [number for number in range(begin) if all(cell.bare for cell in cells[:number])]
+    return max(openings, key=lambda number: saved(*cells[:number], *scene)), begin, end
+
+
+_Symbols = tuple[str, ...]
+"""A record's fields in their order; the empty one stands for custom variables side by side."""
+
+
+def _symbols(
+    cells: Iterable[dict[str, Any]], fields: frozenset[str], left_out: Iterable[str]
+) -> _Symbols:
+    symbols: list[str] = []
+    for key in chain.from_iterable(cells):
+        symbol = key if key in fields else ""
+        if symbol not in left_out and (symbol or not symbols or symbols[-1]):
+            symbols.append(symbol)
+    return tuple(symbols)
+
+
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, str) or (value != "" and '"' not in value)
+
+
+def _slots(several: Sequence[_Symbols], common: Sequence[str], plain: set[str]) -> tuple[Slot, ...]:
+    """Slots in which each of the sequences fits from left to right: few more than there are fields,
+    if these come in an order."""
+    often = Counter(several)
+    slots = _usual_order(often)
+    for symbols, _ in often.most_common():
+        if len(slots) > _MOST_SLOTS:
+            break
+        if not _fits(symbols, slots):
+            slots = _merged(slots, symbols)
+    counts = Counter(slots)
+    single = {s for s in slots if s and counts[s] == 1}
+    had_by = {s: frozenset(n for n, one in enumerate(often) if s in one) for s in single}
+    return tuple(
+        Slot(
+            field,
+            always=field in single and field in common,
+            joined=field in single and last in single and had_by[field] == had_by[last],
+            plain=field in plain,
+        )
+        for last, field in pairwise(["", *slots])
+    )
+
+
+def _usual_order(often: Mapping[_Symbols, int]) -> list[str]:
+    """All fields, each before those that it comes before in most records that have both."""
+    before: Counter[tuple[str, str]] = Counter()
+    for symbols, times in often.items():
+        fields = list(filter(None, symbols))
+        for pair in combinations(fields, 2):
+            before[pair] += times
+    left = dict.fromkeys(chain.from_iterable(often))
+    left.pop("", None)
+    # What must come first: of each field, how many are usually before it and not placed yet.
+    waits = {f: sum(before[one, f] > before[f, one] for one in left) for f in left}
+    order = []
+    while waits:
+        # Where some come before each other in a circle, the one that waits for the fewest.
+        field = min(waits, key=waits.__getitem__)
+        del waits[field]
+        order.append(field)
+        for other in waits:
+            waits[other] -= before[field, other] > before[other, field]
+    return order
+
+
+def _fits(symbols: _Symbols, slots: Iterable[str]) -> bool:
+    left = iter(slots)
+    # Looking for one leaves what is behind it.
+    return all(symbol in left for symbol in symbols)
+
+
+def _merged(one: Sequence[str], other: Sequence[str]) -> list[str]:
+    """The shortest sequence that both fit into: what they have in common stands in it once."""
+    # shared[i][j]: how much one[i:] and other[j:] have in common.
+    shared = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
+    for i in reversed(range(len(one))):
+        for j in reversed(range(len(other))):
+            shared[i][j] = (
+                shared[i + 1][j + 1] + 1
+                if one[i] == other[j]
+                else max(shared[i + 1][j], shared[i][j + 1])
+            )
+    made = []
+    i = j = 0
+    while i < len(one) and j < len(other):
+        if one[i] == other[j]:
+            made.append(one[i])
+            i, j = i + 1, j + 1
+        elif shared[i + 1][j] >= shared[i][j + 1]:
+            made.append(one[i])
+            i += 1
+        else:
+            made.append(other[j])
+            j += 1
+    return [*made, *one[i:], *other[j:]]

@@ -1,0 +1,91 @@
+"""What all formats need to know of values that are copied from JSON as they stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import orjson
+
+from hauserpy.decode import pattern
+from hauserpy.model import FieldType
+
+NUMBERS = {
+    FieldType.INT64: pattern.INT64,
+    FieldType.INT32: pattern.INT32,
+    FieldType.FLOAT64: pattern.REAL,
+}
+"""Which JSON numbers are copied to a column of a type."""
+
+BACKSLASH, COMMA, DOT = b"\\,."
+"""As numbers: looking for bytes in bytes, Python first makes an error that they are no number."""
+_MOST_REMEMBERED = 1 << 12
+_LONGEST_REMEMBERED = 300
+"""Bytes: long texts seldom come twice, and thousands of them would fill the memory."""
+
+
+def checked(values: Sequence[bytes], most: int | None, care: set[int]) -> tuple[bytes, list[int]]:
+    """All texts together, and the places of those in which something is escaped. Of the others, those
+    that are not the text of a JSON string go into ``care``, and so does any longer than ``most``."""
+    together = b" ".join(values)
+    escaped = []
+    plain = together
+    if BACKSLASH in together:
+        escaped = [n for n, value in enumerate(values) if BACKSLASH in value]
+        plain = b" ".join([value for value in values if BACKSLASH not in value])
+    if not _is_text(plain):
+        care.update(n for n, v in enumerate(values) if BACKSLASH not in v and not _is_text(v))
+    if most is not None and max(map(len, values), default=0) > most:
+        care.update(n for n, value in enumerate(values) if len(value) > most)
+    return together, escaped
+
+
+def _is_text(plain: bytes) -> bool:
+    """Whether it is UTF-8 without control characters; quotes do not count."""
+    try:
+        orjson.loads(b'"%b"' % plain.replace(b'"', b" "))
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+class NotPlain(Exception):
+    """A NUL or half a character is in the text."""
+
+
+class Escaped(dict[bytes, bytes]):
+    """What ``write`` makes of JSON strings in which something is escaped, each behind a ``lead`` of
+    so many bytes, with its quotes or without. Remembers them, since most columns repeat themselves;
+    raises NotPlain."""
+
+    def __init__(
+        self, write: Callable[[str], bytes], lead: int = 0, *, quoted: bool = True
+    ) -> None:
+        super().__init__()
+        self._write = write
+        self._lead = lead
+        self._quoted = quoted
+
+    def __missing__(self, string: bytes) -> bytes:
+        try:
+            quoted = string[self._lead :] if self._quoted else b'"%b"' % string
+            text: str = orjson.loads(quoted)
+        except orjson.JSONDecodeError:
+            raise NotPlain from None
+        if "\0" in text:
+            raise NotPlain
+        made = self._write(text)
+        if len(string) <= _LONGEST_REMEMBERED:
+            if len(self) > _MOST_REMEMBERED:
+                self.clear()
+            self[string] = made
+        return made
+
+    def mended(self, values: Sequence[bytes], places: Sequence[int], care: set[int]) -> list[bytes]:
+        """The values, written anew at these places; where that cannot be, they go into ``care``."""
+        made = list(values)
+        for n in places:
+            try:
+                made[n] = self[made[n]]
+            except NotPlain:
+                care.add(n)
+        return made

@@ -1,0 +1,513 @@
+"""Records that are copied by their form come out as if they had been parsed, to the byte."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hauserpy.decode import pattern
+from hauserpy.decode.form import Form, Slot, learned
+from hauserpy.decode.records import Unproved, parse
+from hauserpy.decode.split import Batch
+from hauserpy.errors import CorruptBundle
+from hauserpy.fields import catalogue, table_columns
+from hauserpy.model import (
+    Compression,
+    CustomVarsKind,
+    Layout,
+    StageFormat,
+    TimeStyle,
+)
+from hauserpy.pipeline.convert import Converted, Converter, Job
+from hauserpy.staging import encoder_for
+from hauserpy.staging.copier import Copied, Copier
+from hauserpy.transform import fields_of
+from tests.bundles import COLUMNS, CUSTOM_KEYS, FILE_COLUMNS, KNOWN, VALUES, WINDOW, spell
+
+MOST = 1 << 20
+FIELDS = frozenset(fields_of(COLUMNS))
+LAYOUTS = {
+    "csv": Layout(FILE_COLUMNS),
+    "csv.gz": Layout(FILE_COLUMNS, compression=Compression.GZIP),
+    "jsonl": Layout(FILE_COLUMNS, format=StageFormat.JSONL, custom_vars=CustomVarsKind.OBJECT),
+    "jsonl with text": Layout(FILE_COLUMNS, format=StageFormat.JSONL, int64_as_text=True),
+    "redshift": Layout(
+        table_columns(catalogue(), max_bytes=40), null="\0", time_style=TimeStyle.SQL
+    ),
+    "super": Layout(COLUMNS, custom_vars=CustomVarsKind.TYPED, custom_value_bytes=20),
+    "parquet": Layout(FILE_COLUMNS, format=StageFormat.PARQUET),
+}
+
+Members = list[tuple[str, str]]
+"""Keys and the JSON texts of their values."""
+
+
+@dataclass
+class Told:
+    """One record, in the order in which an export tells it."""
+
+    opening: Members
+    event: Members
+    scene: Members
+    rest: Members
+
+    def text(self) -> str:
+        members = [*self.opening, *self.event, *self.scene, *self.rest]
+        return f"{{{','.join(f'{json.dumps(key)}:{value}' for key, value in members)}}}"
+
+
+def told(number: int, *, middle: bool = False) -> Told:
+    """Five pages' events in turn; where the scene is in the ``middle``, the event goes on behind."""
+    page = number % 5
+    scene = [
+        ("PageStart", '"2026-11-22T04:05:06.500Z"'),
+        ("PageUrl", json.dumps(f"https://shop.example/{page}?" + "q" * 150)),
+        ("PageAgent", r'"Mozilla/5.0 (\"x\", y)"'),
+        ("PageDuration", f"{page * 10}"),
+    ]
+    event = [
+        ("EventStart", f'"2026-11-22T04:05:{number % 60:02}.{number % 1000:03}Z"'),
+        ("EventType", '"click"'),
+    ]
+    if number % 3 == 0:
+        event += [("EventTargetText", r'"say \"hi\",\r\n you"')]
+    price = [("evt_price_real", f"{number}.50")] if number % 3 == 0 else []
+    return Told(
+        opening=[("IndvId", f"{2**53 + page}"), ("PageId", f"{page}")],
+        event=event if middle else event + price,
+        scene=scene if middle else [*scene, ("page_seats_int", f"{page}")],
+        rest=[("PageNumInfos", f"{number}"), *price] if middle else [],
+    )
+
+
+def batch_of(records: Iterable[str], separator: str = ",\n") -> Batch:
+    return Batch(separator.join(records).encode(), 7, last=False, separator=separator.encode())
+
+
+def form_of(records: Iterable[Told], separator: str = ",\n") -> Form | None:
+    batch = batch_of((record.text() for record in records), separator)
+    return learned(parse(batch, most_bytes=MOST).values, separator.encode(), FIELDS)
+
+
+def some_form(*, middle: bool, alone: bool, separator: str) -> Form:
+    records = [told(n, middle=middle) for n in range(60)]
+    if alone:
+        for n, record in enumerate(records):
+            record.opening = [("IndvId", f"{n}"), ("PageId", f"{n}")]
+    found = form_of(records, separator)
+    assert found is not None and bool(found.scene) != alone
+    return found
+
+
+FORMS = {
+    (middle, alone, separator): some_form(middle=middle, alone=alone, separator=separator)
+    for middle in (False, True)
+    for alone in (False, True)
+    for separator in (",", ",\n", " ,\t")
+}
+USUAL = FORMS[False, False, ",\n"]
+
+
+def fields_in(slots: Iterable[Slot]) -> list[str]:
+    return [slot.field for slot in slots]
+
+
+def test_the_form_of_records() -> None:
+    at_end, in_the_middle, alone = USUAL, FORMS[True, False, ","], FORMS[False, True, ","]
+    event = ["EventStart", "EventType", "EventTargetText"]
+    scene = ["PageStart", "PageUrl", "PageAgent", "PageDuration"]
+    assert fields_in(at_end.opening) == ["IndvId", "PageId"]
+    assert fields_in(at_end.event) == [*event, ""]
+    assert (fields_in(at_end.scene), at_end.rest) == ([*scene, ""], ())
+    assert (fields_in(in_the_middle.event), fields_in(in_the_middle.scene)) == (event, scene)
+    assert fields_in(in_the_middle.rest) == ["PageNumInfos", ""]
+    assert fields_in(alone.event) == ["IndvId", "PageId", *event, "", *scene, ""]
+    always, seldom = at_end.event[0], at_end.event[2]
+    assert (always.always, always.joined, always.plain) == (True, False, True)
+    assert (seldom.always, seldom.joined, seldom.plain) == (False, False, False)
+    assert at_end.event[1].joined
+
+
+def test_what_comes_now_before_and_now_behind_another_has_several_slots() -> None:
+    records = [told(n) for n in range(60)]
+    for record in records[::4]:
+        record.event.insert(1, ("EventModDead", "1"))
+    for record in records[1::4]:
+        record.event.append(("EventModDead", "1"))
+    form = form_of(records)
+    assert form is not None
+    event = fields_in(form.event)
+    assert [event.count(key) for key in ("EventStart", "EventType", "EventTargetText")] == [1, 1, 1]
+    batch = batch_of(record.text() for record in records)
+    found = copied(batch, form)
+    assert found is not None and not found.left
+    records[0].event.append(("EventModDead", "2"))
+    assert_copied_or_parsed_is_the_same(batch_of(r.text() for r in records), form, LAYOUTS["csv"])
+
+
+def converter_of(layout: Layout, form: Form | None) -> Converter:
+    made = Converter(Job(layout, WINDOW, None, MOST))
+    made.reader._form = form
+    made.reader._patience = 4 if form is not None else 0
+    return made
+
+
+def outcome(layout: Layout, batch: Batch, form: Form | None) -> Converted | tuple[type, str]:
+    try:
+        return converter_of(layout, form).convert(batch)
+    except (CorruptBundle, Unproved) as error:
+        return type(error), str(error)
+
+
+def assert_copied_or_parsed_is_the_same(batch: Batch, form: Form, layout: Layout) -> None:
+    assert outcome(layout, batch, form) == outcome(layout, batch, None)
+
+
+def copied(batch: Batch, form: Form, layout: Layout = LAYOUTS["csv"]) -> Copied | None:
+    return Copier(form, layout, WINDOW, encoder_for(layout)).copied(batch)
+
+
+_INTRUDERS = [
+    ("PageUrl", '"once more"'), ("pageurl", '"in another case"'), ("EventType", "7"), ("eventstart", "null"),
+    ("PageStart", '"2026-11-22T04:05:06.500Z"'), ("PageUserAgent", '"both"'), ("PageAgent", '"again"'),
+    ("page_seats_int", "9"), ("user_x_str", r'"\u0000"'), ("user_x_str", r'"\ud83d"'), ("evt_x_int", "1" * 25),
+    ("IndvId", "9223372036854775808"), ("IndvId", "5.0"), ("PageDuration", '"12"'), ("PageNumInfos", "true"),
+    ("evt_nested", '{"a":1,"PageStart":2,"b":[{"x":1},{"y":2}]}'), ("evt_list", '[{"a":1},{"EventStart":2}]'),
+    ("evt_text_str", r'"},{\"EventStart\":1,\"PageStart\":2"'), ("evt_long_str", json.dumps("é" * 30)),
+    ("PageUrl", json.dumps("日本" * 30)), ("evt_deep", "[" * 255 + "]" * 255), ("evt_e_real", "1e400"),
+    ("evt_spaced", '{ "a" : [ 1 ,\n{ } ] }'), ("PageClusterId", "4"), ("BundleStartTime", "1"), ("", "0"),
+]  # fmt: skip
+_INTRUDING = st.sampled_from(_INTRUDERS) | (KNOWN | st.tuples(CUSTOM_KEYS, VALUES)).map(
+    lambda pair: (pair[0], spell(pair[1], random.Random(1)))
+)
+_BROKEN = (
+    "", "{}", "7", "null", "{", "}", '{"a":"', '{"EventStart":1,"PageStart":{"a":1}', "[1]", '"PageStart":1}',
+    '{"IndvId":1,"PageId":2,"EventStart":3,"PageStart":[{"a":1', '4}],"PageNumInfos":1},{"x":2}',
+    '{"IndvId":1,"PageId":2,"EventStart":3},{"x":1,"PageStart":2}',
+    '{"IndvId":1,"PageId":2,"EventStart":"x","PageStart":2,"PageNumInfos":1}',
+)  # fmt: skip
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[Batch, Form]:
+    """Events of pages, some with something that does not belong where it stands, or broken."""
+    middle, alone, separator = draw(st.sampled_from(sorted(FORMS)))
+    records = [told(number, middle=middle) for number in range(draw(st.integers(1, 12)))]
+    for _ in range(draw(st.integers(0, 3))):
+        record = draw(st.sampled_from(records))
+        part = draw(st.sampled_from((record.opening, record.event, record.scene, record.rest)))
+        part.insert(draw(st.integers(0, len(part))), draw(_INTRUDING))
+    for _ in range(draw(st.sampled_from((0, 0, 0, 1)))):
+        record = draw(st.sampled_from(records))
+        part = draw(st.sampled_from((record.opening, record.event, record.scene, record.rest)))
+        del part[: draw(st.integers(1, 2))]
+    if draw(st.booleans()):
+        # A nested value that begins in one part and ends in another, or that never ends.
+        record = draw(st.sampled_from(records))
+        parts = (record.opening, record.event, record.scene, record.rest)
+        first, second = sorted(draw(st.tuples(st.integers(0, 3), st.integers(0, 3))))
+        parts[first].append((draw(st.sampled_from(("PageId", "evt_x"))), '{"a":1'))
+        parts[second].append(("b", draw(st.sampled_from(("2}", "2}", "[2]}", "2}}", "2")))))
+    texts = [record.text() for record in records]
+    if draw(st.sampled_from((False, False, False, True))):
+        texts[draw(st.integers(0, len(texts) - 1))] = draw(st.sampled_from(_BROKEN))
+    return batch_of(texts, separator), FORMS[middle, alone, separator]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@given(drawn=batches())
+def test_whatever_the_records_are(name: str, drawn: tuple[Batch, Form]) -> None:
+    assert_copied_or_parsed_is_the_same(*drawn, LAYOUTS[name])
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("intruder", _INTRUDERS, ids=lambda pair: f"{pair[0]}={pair[1][:20]}")
+@pytest.mark.parametrize("part", ["opening", "event", "scene", "rest"])
+def test_one_that_does_not_belong(name: str, intruder: tuple[str, str], part: str) -> None:
+    for middle in (False, True):
+        records = [told(number, middle=middle) for number in range(8)]
+        getattr(records[6], part).append(intruder)
+        batch = batch_of(record.text() for record in records)
+        for alone in (False, True):
+            form = FORMS[middle, alone, ",\n"]
+            assert_copied_or_parsed_is_the_same(batch, form, LAYOUTS[name])
+
+
+@pytest.mark.parametrize("middle", [False, True])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_many_batches_with_what_was_learned_from_the_first(name: str, middle: bool) -> None:
+    """A field that the first batch did not show is learned with another form."""
+    by_form, whole = (Converter(Job(LAYOUTS[name], WINDOW, None, MOST)) for _ in range(2))
+    whole.reader._patience = 0
+    for first in range(0, 600, 60):
+        records = [told(number, middle=middle) for number in range(first, first + 60)]
+        for number, record in enumerate(records):
+            if first and number % 3 == 0:
+                record.event.append(("ReqStatus", f"{number}"))
+        batch = batch_of(record.text() for record in records)
+        assert by_form.convert(batch) == whole.convert(batch)
+    # In the columns of the other two no row fits without care.
+    form = by_form.reader.form
+    assert (form is not None) == (name not in {"redshift", "super"})
+    assert form is None or "ReqStatus" in fields_in(form.event)
+    assert whole.reader.form is None
+
+
+@pytest.mark.parametrize("separator", [",", ",\n", " ,\t"])
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("middle", [False, True])
+def test_usual_events_are_copied(middle: bool, alone: bool, separator: str) -> None:
+    batch = batch_of((told(n, middle=middle).text() for n in range(60)), separator)
+    found = copied(batch, FORMS[middle, alone, separator])
+    assert found is not None
+    assert (len(found.lines), found.left) == (60, {})
+
+
+@pytest.mark.parametrize("broken", _BROKEN)
+def test_what_is_no_record_is_not_copied(broken: str) -> None:
+    for (middle, _, separator), form in FORMS.items():
+        texts = [told(n, middle=middle).text() for n in range(20)]
+        for at in (0, 10, 20):
+            batch = batch_of([*texts[:at], broken, *texts[at:]], separator)
+            assert_copied_or_parsed_is_the_same(batch, form, LAYOUTS["csv"])
+
+
+def test_a_border_inside_a_value_is_made_good_by_no_other() -> None:
+    """Pieces that are wrong each for itself, and right in number and as one text."""
+    records = [told(n) for n in range(20)]
+    one, two, three = records[3], records[4], records[5]
+    one.event.append(("evt_a", '[{"b":1'))
+    two.opening[:0] = [("c", "1}]"), ("d", "2")]
+    three.event.append(("x", '1}, {"y":2'))
+    batch = batch_of(record.text() for record in records)
+    assert_copied_or_parsed_is_the_same(batch, USUAL, LAYOUTS["csv"])
+
+
+_BREAKS = {
+    "inside a record": ('{"IndvId":1,\n"PageId":1,"EventStart":null}', 1),
+    "inside a record, like a border": ('{"IndvId":1,"a":[{"b":1},\n{"c":2}],"EventStart":null}', 1),
+    "inside two, one of which is two": ('{"IndvId":1,\n"a":2},{"IndvId":3},\n{"b":[1,\n2]}', 3),
+    "before a record": ('\n\n{"IndvId":1}', 1),
+    "behind a record": ('{"IndvId":1}\n', 1),
+    "two where one should be": ('{"IndvId":1},{"IndvId":2}', 2),
+    "in a text": ('{"IndvId":1,"EventType":"a\nb"}', 0),
+    "between texts": ('{"IndvId":1,"EventType":"a},\n{"}', 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("where", _BREAKS)
+def test_line_breaks_where_they_are_not_usual(name: str, where: str) -> None:
+    odd, count = _BREAKS[where]
+    texts = [told(n).text() for n in range(20)]
+    for at in (0, 10, 20):
+        batch = batch_of([*texts[:at], odd, *texts[at:]])
+        assert_copied_or_parsed_is_the_same(batch, USUAL, LAYOUTS[name])
+        found = outcome(LAYOUTS[name], batch, USUAL)
+        assert isinstance(found, Converted) == bool(count)
+        assert not isinstance(found, Converted) or found.records == 20 + count
+
+
+_STRINGS = (
+    r'"\""', r'"\\"', r'"a\\\""', r'"\\\\"', r'"say \"\",\"PageUrl\":\"x"', r'"a\"', r'"\x"', r'"\u00"', '"\t"',
+    '"\x7f"', r'"\t"', r'"\ud83d\ude00"', r'"\ud83d"', r'"\u0000"', r'"\\u0000"', '""', '","', r'",\n"', '"\xff"', '"\xc3"',
+    '"\xc3\xa9"', '"\xed\xa0\x80"', '"}"', '"{"', '"},"', '"null"', '"a', 'a"', '""a"', '"\\', '[1]', 'null', 'true', '{}', '1',
+    '"a" ', ' "a"', r'"\/"', '"\xe2\x80\xa8"',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", _STRINGS)
+@pytest.mark.parametrize(
+    "key", ["EventType", "EventTargetText", "PageUrl", "EventStart", "evt_x_str"]
+)
+def test_texts_that_are_hard_to_read(key: str, text: str) -> None:
+    """Also those that are no JSON: what is not UTF-8 is written here as Latin-1."""
+    for middle in (False, True):
+        records = [told(n, middle=middle) for n in range(20)]
+        for record in records[5:7]:
+            part = record.scene if key.startswith("Page") else record.event
+            part[:] = [(k, v) for k, v in part if k != key] + [(key, text)]
+        texts = [record.text().encode("latin-1") for record in records]
+        batch = Batch(b",\n".join(texts), 7, last=False, separator=b",\n")
+        for name, layout in LAYOUTS.items():
+            for alone in (False, True):
+                form = FORMS[middle, alone, ",\n"]
+                found = outcome(layout, batch, form)
+                assert found == outcome(layout, batch, None), name
+
+
+@given(
+    st.from_regex(re.compile(rb"(?:%b)" % pattern.REAL), fullmatch=True)
+    | st.floats(allow_nan=False, allow_infinity=False).map(lambda x: repr(x).encode())
+    | st.decimals(-100, 100, places=6).map(lambda x: str(x).encode())
+)
+def test_numbers_that_are_copied_are_written_so(text: bytes) -> None:
+    if re.fullmatch(pattern.REAL, text):
+        assert orjson.dumps(float(text)) == (text if b"." in text else text + b".0")
+    if re.fullmatch(pattern.INT64, text):
+        assert orjson.dumps(orjson.loads(text)) == text
+        assert -(2**63) <= int(text) < 2**63
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["-0", "00", "01", "-01", "1.0", "1e2", "2147483647", "2147483648", "9223372036854775807",
+     "9223372036854775808", "-9223372036854775808", "-9223372036854775809", "92" + "9" * 17, "1" * 20,
+     "0.1", "0.10", "1e-7", "-0.0", "0.00001", "1" * 15, "123456.5", "-", "1.", ".5", "+1", '"12"', '""', '"012"'],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "key", ["PageNumInfos", "PageNumEvents", "EventCumulativeLayoutShift", "IndvId"]
+)
+def test_numbers_that_are_hard_to_read(key: str, number: str) -> None:
+    def records(value: str) -> list[Told]:
+        made = [told(n) for n in range(40)]
+        for record in made[::2]:
+            part = record.opening if key == "IndvId" else record.event
+            if key in dict(part):
+                part[:] = [(k, value if k == key else v) for k, v in part]
+            else:
+                part.append((key, value))
+        return made
+
+    form = form_of(records("7"))
+    assert form is not None
+    batch = batch_of(record.text() for record in records(number)[:7])
+    for layout in LAYOUTS.values():
+        assert_copied_or_parsed_is_the_same(batch, form, layout)
+
+
+_TORN = {
+    "from the event to its rest": (
+        True, ('{"IndvId":1,"PageId":1,"EventStart":null,"evt_x":{"a":1,"PageStart":"2026-11-22T01:00:00.000Z",'
+         '"PageUrl":"nested","PageNumInfos":7}}')),
+    "from the opening to the scene": (
+        False, ('{"IndvId":1,"PageId":{"a":1,"EventStart":null,"EventType":"nested","PageStart":3},'
+         '"PageStart":"2026-11-22T01:00:00.000Z"}')),
+    "across each other": (
+        True, ('{"IndvId":1,"PageId":{"a":1,"EventStart":null,"x":[{"b":1,"PageStart":2},"PageStart":2,'
+         '"PageNumInfos":5}]}')),
+    "in an opening with a text": (
+        False, ('{"IndvId":1,"PageId":{"a":1,"EventStart":null,"x":[{"b":1},"PageStart":2}]}')),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("torn", _TORN)
+def test_what_is_nested_is_never_torn(name: str, torn: str) -> None:
+    """Where a nested value goes on behind the scene, what is put together is an object as well."""
+    middle, record = _TORN[torn]
+    texts = [told(n, middle=middle).text() for n in range(20)]
+    batch = batch_of([*texts, record, *texts])
+    for alone in (False, True):
+        form = FORMS[middle, alone, ",\n"]
+        assert_copied_or_parsed_is_the_same(batch, form, LAYOUTS[name])
+
+
+@pytest.mark.parametrize("space", ["", " "])
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_record_that_begins_with_a_comma_is_none(space: str, alone: bool) -> None:
+    form = FORMS[False, alone, ",\n"]
+    texts = [told(n).text() for n in range(20)]
+    for record in (
+        '{%s,"IndvId":1,"PageId":2,"EventStart":null}',
+        '{%s,"EventStart":null,"PageStart":null}',
+    ):
+        for at in (0, 10, 20):
+            batch = batch_of([*texts[:at], record % space, *texts[at:]])
+            found = outcome(LAYOUTS["csv"], batch, form)
+            assert not isinstance(found, Converted)
+            assert found == outcome(LAYOUTS["csv"], batch, None)
+
+
+@pytest.mark.parametrize("depth", [253, 254, 255, 256, 257, 1000])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_deep_values_in_what_is_learned_from(name: str, depth: int) -> None:
+    records = [told(n) for n in range(60)]
+    records[7].event.append(("evt_deep_strs", "[" * depth + "]" * depth))
+    batch = batch_of(record.text() for record in records)
+    learning = Converter(Job(LAYOUTS[name], WINDOW, None, MOST))
+    try:
+        found: object = learning.convert(batch)
+        assert learning.reader.form is None or depth <= 252
+    except CorruptBundle as error:
+        found = type(error), str(error)
+    assert found == outcome(LAYOUTS[name], batch, None)
+    assert isinstance(found, Converted) == (depth < 256)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("key", ["EventType", "EventCustomName", "evt_x_strs"])
+def test_a_deep_value_that_another_replaces_is_none(name: str, key: str) -> None:
+    records = [told(n) for n in range(20)]
+    records[7].event.append((key, "[" * 256 + "]" * 256))
+    records[7].scene.append((key, '"x"'))
+    batch = batch_of(record.text() for record in records)
+    assert_copied_or_parsed_is_the_same(batch, USUAL, LAYOUTS[name])
+    assert isinstance(outcome(LAYOUTS[name], batch, USUAL), Converted)
+
+
+def test_records_without_an_order_have_no_form() -> None:
+    disordered = [told(n) for n in range(60)]
+    for n, record in enumerate(disordered):
+        record.opening += record.scene
+        record.scene = []
+        random.Random(n).shuffle(record.opening)
+    assert form_of(disordered) is None
+    assert learned([], b",", FIELDS) is None
+    assert learned([{"EventType": "x"}] * 60, b",", FIELDS) is None
+    assert learned([{"EventStart": None}] * 60, b"\n", FIELDS) is None
+
+
+def test_there_is_no_scene_where_nothing_repeats() -> None:
+    alone = [told(n) for n in range(60)]
+    for n, record in enumerate(alone):
+        record.opening = [("IndvId", f"{n}"), ("PageId", f"{n}")]
+    restless = [told(n) for n in range(60)]
+    for n, record in enumerate(restless):
+        record.scene[1] = ("PageUrl", f'"{n}"')
+    bare = [told(n) for n in range(60)]
+    for record in bare:
+        record.scene = record.scene[:1]
+    for records in (alone, restless, bare):
+        form = form_of(records)
+        assert form is not None and not form.scene and not form.opening
+
+
+def test_a_form_that_does_not_fit_is_learned_anew() -> None:
+    converter = converter_of(LAYOUTS["csv"], FORMS[True, False, ",\n"])
+    converter.convert(batch_of(told(n).text() for n in range(60)))
+    assert converter.reader.form == USUAL
+
+
+def test_the_next_bundle_is_copied_from_its_first_batch_on() -> None:
+    job = Job(LAYOUTS["csv"], WINDOW, None, MOST)
+    one = Converter(job)
+    one.convert(batch_of(told(n).text() for n in range(60)))
+    assert Converter(job, one).reader.form == USUAL
+    fewer = replace(job, layout=Layout(FILE_COLUMNS[:5]))
+    assert Converter(fewer, one).reader.form is None
+
+
+def test_what_never_pays_is_given_up() -> None:
+    converter = Converter(Job(LAYOUTS["redshift"], WINDOW, None, MOST))
+    for first in range(0, 600, 60):
+        # Every PageUrl must be cut to its column, so that every row needs care.
+        converter.convert(batch_of(told(n).text() for n in range(first, first + 60)))
+    assert (converter.reader.form, converter.reader._patience) == (None, 0)
+
+
+def test_a_batch_of_very_many_records_is_not_copied() -> None:
+    texts = ['{"EventStart":null}'] * 4097
+    form = learned([{"EventStart": None}] * 60, b",\n", FIELDS)
+    assert form is not None
+    assert copied(batch_of(texts), form) is None
+    found = copied(batch_of(texts[1:]), form)
+    assert found is not None and len(found.lines) == 4096
