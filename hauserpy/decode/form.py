@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations, pairwise
 from typing import Any
 
@@ -37,11 +37,13 @@ _MOST_SLOTS = 192
 class Slot:
     """A place in the order of members: of ``field``, or, where that is empty, of any number of
     custom variables. Of the sample, ``always``: every record had it; ``joined``: just those that had
-    the one before it; ``plain``: none of its texts was empty or had a quote in it."""
+    the one before it; ``nullable``: it was null in some; ``plain``: none of its texts was empty or
+    had a quote in it."""
 
     field: str
     always: bool = False
     joined: bool = False
+    nullable: bool = False
     plain: bool = False
 
 
@@ -84,11 +86,14 @@ def learned(
         places = _places(_cells(rows, order, pairs, fields), len(pairs))
     event, scene, rest = places or (0, len(order), len(order))
     # Where there is no scene, nothing opens the record: all of it is told of the event.
-    plain = {f for f in fields if all(_is_plain(record.get(f)) for record in sample)}
+    values = {f: [record[f] for record in sample if f in record] for f in fields}
+    nullable = {f for f in fields if None in values[f]}
+    plain = {f for f in fields if all(map(_is_plain, values[f]))}
 
     def slots(begin: int, end: int, left_out: Iterable[str] = ()) -> tuple[Slot, ...]:
         several = [_symbols(row[begin:end], fields, left_out) for row in rows]
-        return _slots(several, order, plain)
+        made = _slots(several, order)
+        return tuple(replace(s, nullable=s.field in nullable, plain=s.field in plain) for s in made)
 
     of_event, of_rest = slots(event, scene), slots(rest, len(order))
     elsewhere = {slot.field for slot in (*of_event, *of_rest) if slot.field}
@@ -217,7 +222,7 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, str) or (value != "" and '"' not in value)
 
 
-def _slots(several: Sequence[_Symbols], common: Sequence[str], plain: set[str]) -> tuple[Slot, ...]:
+def _slots(several: Sequence[_Symbols], common: Sequence[str]) -> tuple[Slot, ...]:
     """Slots in which each of the sequences fits from left to right: few more than there are fields,
     if these come in an order."""
     often = Counter(several)
@@ -235,7 +240,6 @@ def _slots(several: Sequence[_Symbols], common: Sequence[str], plain: set[str]) 
             field,
             always=field in single and field in common,
             joined=field in single and last in single and had_by[field] == had_by[last],
-            plain=field in plain,
         )
         for last, field in pairwise(["", *slots])
     )

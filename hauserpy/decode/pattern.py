@@ -47,7 +47,7 @@ OPENING, SCENE = "{", "}"
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """``columns`` has, for every one of ``groups``, what each line of a text has there: nothing where
-    it has no such member, nor in any group where the line does not match.
+    it has no such member, or null for it, nor in any group where the line does not match.
 
     A group is that of a field, or, where it is empty, of custom variables side by side, a comma
     before each.
@@ -142,8 +142,9 @@ def _pattern(line: bytes, slots: Sequence[Slot]) -> Pattern:
 
 
 def _up_to(field: str) -> bytes:
-    """Everything before the member of that name."""
-    return rb'[^,]*+(?:,(?!"%b":)[^,]*+)*+' % re.escape(field.encode())
+    """Everything before the member of that name, in the same line."""
+    # Behind a record's comma comes the break.
+    return rb'[^,]*+(?:,(?!"%b":)[^\n][^,]*+)*+' % re.escape(field.encode())
 
 
 def _members(slots: Sequence[Slot], member: MemberOf, before: str = "") -> bytes:
@@ -154,11 +155,15 @@ def _members(slots: Sequence[Slot], member: MemberOf, before: str = "") -> bytes
         if not slot.field:
             later = {s.field for s in slots[number:]} | {before}
             atoms.append((slot, b"(%b)" % _customs(sorted(later - {""}))))
-        elif slot.joined and atoms:
+            continue
+        one = member(slot)
+        if slot.nullable:
+            one = b'(?:,"%b":null|%b)' % (re.escape(slot.field.encode()), one)
+        if slot.joined and atoms:
             first, before_it = atoms.pop()
-            atoms.append((first, before_it + member(slot)))
+            atoms.append((first, before_it + one))
         else:
-            atoms.append((slot, member(slot)))
+            atoms.append((slot, one))
     return b"".join(
         one if slot.always or not slot.field else b"(?:%b)?+" % one for slot, one in atoms
     )

@@ -11,7 +11,7 @@ this way or the other, it is the same to the byte.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -50,14 +50,16 @@ class Copied:
 @dataclass(frozen=True, slots=True)
 class _Part:
     """How events or scenes are read: for each of the layout's columns, by number, the groups of
-    ``pattern`` that are of its ``keys``. ``gaps`` are the groups of custom variables; the group
-    ``first`` is empty only where the pattern does not match."""
+    ``pattern`` that are of its ``keys``. ``gaps`` are the groups of custom variables, ``others`` of
+    fields whose columns are not read here. Where the group ``first`` is empty, the pattern does not
+    match, or all is as if it did not."""
 
     pattern: Pattern
     first: int
     places: dict[int, list[int]]
     keys: dict[int, str]
     gaps: list[int]
+    others: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ class Copier:
         self._scenes: _Part | None = None
         if form.scene:
             first = (*form.opening, *form.scene)[0].field
-            self._scenes = self._part(pattern.of_scenes(form, self._member), first)
+            of_scenes = pattern.of_scenes(form, self._member)
+            self._scenes = self._part(of_scenes, first, self._events.places)
         start = times.write(window.start, layout.time_style)
         self._constants = {
             n: encoder.instants(n, [start])[0]
@@ -112,17 +115,19 @@ class Copier:
     def _member(self, slot: Slot) -> bytes:
         return self._encoder.member(self._number[slot.field], slot)
 
-    def _part(self, found: Pattern, first: str) -> _Part:
+    def _part(self, found: Pattern, first: str, elsewhere: Container[int] = ()) -> _Part:
         places: dict[int, list[int]] = defaultdict(list)
         keys: dict[int, str] = {}
+        gaps: list[int] = []
+        others: list[int] = []
         for group, field in enumerate(found.groups):
-            if field in self._number:
-                number = self._number[field]
-                # Of a field and its alias, which records may have both, the form's first will do.
-                if keys.setdefault(number, field) == field:
-                    places[number].append(group)
-        gaps = [group for group, field in enumerate(found.groups) if not field]
-        return _Part(found, found.groups.index(first), dict(places), keys, gaps)
+            if not field:
+                gaps.append(group)
+            elif (number := self._number.get(field)) is not None:
+                # A field and its alias are one column; records may have both, and in both parts.
+                one = number not in elsewhere and keys.setdefault(number, field) == field
+                (places[number] if one else others).append(group)
+        return _Part(found, found.groups.index(first), dict(places), keys, gaps, others)
 
     def _kind(self, number: int) -> _Kind:
         if self._columns[number].type is FieldType.CUSTOM_VARS:
@@ -182,10 +187,9 @@ class Copier:
         groups = part.pattern.columns(lines)
         if len(groups[0]) != count:
             return None
-        first = groups[part.first]
-        care: set[int] = set()
-        if not all(first):
-            care.update(n for n, value in enumerate(first) if not value)
+        care = {n for n, value in enumerate(groups[part.first]) if not value}
+        for other in part.others:
+            care.update(n for n, value in enumerate(groups[other]) if value)
         columns: dict[int, Sequence[bytes]] = {}
         starts: Sequence[str | None] = ()
         for number, places in part.places.items():

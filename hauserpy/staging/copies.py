@@ -53,39 +53,42 @@ class NotPlain(Exception):
 
 
 class Escaped(dict[bytes, bytes]):
-    """What ``write`` makes of JSON strings in which something is escaped, each behind a ``lead`` of
-    so many bytes, with its quotes or without. Remembers them, since most columns repeat themselves;
-    raises NotPlain."""
+    """What ``write`` makes of the text that stands between the quotes of a JSON string. Remembers
+    texts in which something is escaped, since most columns repeat themselves; raises NotPlain."""
 
-    def __init__(
-        self, write: Callable[[str], bytes], lead: int = 0, *, quoted: bool = True
-    ) -> None:
+    def __init__(self, write: Callable[[str], bytes]) -> None:
         super().__init__()
         self._write = write
-        self._lead = lead
-        self._quoted = quoted
 
-    def __missing__(self, string: bytes) -> bytes:
+    def __missing__(self, inside: bytes) -> bytes:
         try:
-            quoted = string[self._lead :] if self._quoted else b'"%b"' % string
-            text: str = orjson.loads(quoted)
+            text: str = orjson.loads(b'"%b"' % inside)
         except orjson.JSONDecodeError:
             raise NotPlain from None
         if "\0" in text:
             raise NotPlain
         made = self._write(text)
-        if len(string) <= _LONGEST_REMEMBERED:
+        if len(inside) <= _LONGEST_REMEMBERED:
             if len(self) > _MOST_REMEMBERED:
                 self.clear()
-            self[string] = made
+            self[inside] = made
         return made
 
-    def mended(self, values: Sequence[bytes], places: Sequence[int], care: set[int]) -> list[bytes]:
-        """The values, written anew at these places; where that cannot be, they go into ``care``."""
+    def mended(
+        self,
+        values: Sequence[bytes],
+        places: Sequence[int],
+        care: set[int],
+        lead: bytes = b"",
+        end: bytes = b"",
+    ) -> list[bytes]:
+        """The values, written anew at these places, where each stands between ``lead`` and ``end``;
+        where that cannot be, they go into ``care``."""
         made = list(values)
+        first, last = len(lead), -len(end) or None
         for n in places:
             try:
-                made[n] = self[made[n]]
+                made[n] = lead + self[made[n][first:last]] + end
             except NotPlain:
                 care.add(n)
         return made

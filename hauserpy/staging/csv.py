@@ -48,7 +48,7 @@ class CsvEncoder:
             for number, column in enumerate(layout.columns)
             if column.type is FieldType.STRING
         }
-        self._escaped = Escaped(_quoted, quoted=False)
+        self._escaped = Escaped(_quoted)
         self._marks = {b"": null, b'""': empty} if layout.null else {}
         # Integers that stand side by side are written together.
         runs = groupby(enumerate(layout.columns), lambda c: c[1].type in _INTEGERS or c[0])

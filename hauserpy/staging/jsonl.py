@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import orjson
@@ -33,7 +32,7 @@ class JsonLinesEncoder:
         self._columns = layout.columns
         self._as_objects = layout.custom_vars is CustomVarsKind.OBJECT
         self._names = [b",%b:" % orjson.dumps(column.name) for column in layout.columns]
-        self._escaped = [Escaped(partial(_member, name), len(name)) for name in self._names]
+        self._escaped = Escaped(_inside)
 
     def lines(self, rows: Rows) -> list[bytes]:
         if not rows.count:
@@ -78,7 +77,7 @@ class JsonLinesEncoder:
             most = None if column.max_bytes is None else column.max_bytes + quotes
             _, escaped = checked(values, most, care)
             if escaped:
-                values = self._escaped[number].mended(values, escaped, care)
+                values = self._escaped.mended(values, escaped, care, name + b'"', b'"')
         return values
 
     def instants(self, number: int, written: Sequence[str | None]) -> list[bytes]:
@@ -122,5 +121,5 @@ class JsonLinesEncoder:
         return text.replace(name + b"null", b"").split(b"\n")
 
 
-def _member(name: bytes, value: Any) -> bytes:
-    return name + orjson.dumps(value)
+def _inside(text: str) -> bytes:
+    return orjson.dumps(text)[1:-1]

@@ -29,7 +29,7 @@ from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import Progress, empty_folder, stage
 from tests import reading, reference
-from tests.bundles import FILE_COLUMNS, WINDOW, chunked, here, staged
+from tests.bundles import FILE_COLUMNS, WINDOW, Output, chunked, here, staged
 
 REPOSITORY = Path(__file__).parents[2]
 LAYOUTS = {
@@ -45,6 +45,11 @@ LAYOUTS = {
     "raw": Layout(FILE_COLUMNS, format=StageFormat.RAW),
     "raw.gz": Layout(FILE_COLUMNS, format=StageFormat.RAW, compression=Compression.GZIP),
 }
+
+
+def _texts(name: str, made: Output) -> list[bytes]:
+    # isal's bytes for one and the same text may differ a little from process to process.
+    return list(map(gzip.decompress, made.parts)) if name.endswith(".gz") else made.parts
 
 
 def _bundle(count: int) -> bytes:
@@ -79,7 +84,7 @@ def test_any_number_of_workers_gives_the_same_file(name: str, pool: Pool) -> Non
     layout = LAYOUTS[name]
     alone = staged([PACKED], layout, batch_bytes=3000)
     made = staged(chunked(PACKED, 3), layout, pool=pool, batch_bytes=3000)
-    assert made.parts == alone.parts
+    assert _texts(name, made) == _texts(name, alone)
     for found in (made.staged, alone.staged):
         assert found.records == 1200
         assert found.bytes == len(BODY)
@@ -131,14 +136,13 @@ def test_windows_that_meet_clip_a_bundle_into_all_of_its_rows(name: str, pool: P
         clip = Clip(keep, WINDOW, strays)
         made = staged([PACKED], layout, pool=pool, clip=clip, batch_bytes=3000)
         alone = staged([PACKED], layout, clip=clip, batch_bytes=3000)
-        assert made.parts == alone.parts
+        assert _texts(name, made) == _texts(name, alone)
         assert made.staged.changes == alone.staged.changes
         assert reading.counted(made.staged.changes)["clipped", "EventStart"] == 600
         assert made.staged.records == 600
         assert made.staged.first_event in keep
         assert made.staged.last_event in keep
-        body = made.parts[0]
-        halves.append(gzip.decompress(body) if name.endswith("gz") else body)
+        halves += _texts(name, made)
     if layout.format is StageFormat.RAW:
         texts = [reference.parse(half) for half in halves]
         both = sorted(texts[0] + texts[1], key=lambda r: int(r["IndvId"].digits))
