@@ -1,29 +1,17 @@
 """A form as regular expressions: a record's members are found, and proved, by one match.
 
-A parser makes two Python objects of every member. A match makes one, the bytes of the value, and the
-grammar below tells more than that they are JSON: that they are written as we would write them. What
+A parser makes two Python objects of every member; a match makes one, the bytes of the value. What
 does not match is not wrong; it is parsed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hauserpy.decode.form import Form, Slot
 
-INT64 = rb"(?:0|-?(?:[1-8][0-9]{0,18}+|9(?:[01][0-9]{17}|2[01][0-9]{16}|[0-9]{0,17}+)))"
-"""Integers that an int64 holds for certain, without a sign where there is nothing to it."""
-INT32 = rb"(?:0|-?[1-9][0-9]{0,8}+)"
-REAL = (
-    rb"(?:-?0\.(?:0{0,3}[1-9](?:[0-9]{0,8}[1-9])?|0)|-?[1-9][0-9]{0,5}+\.(?:[0-9]{0,8}[1-9]|0)"
-    rb"|0|-?[1-9][0-9]{0,13}+)"
-)
-"""Doubles of at most 15 digits, which have no shorter name, and far from where exponents begin; or
-integers."""
-TIME = rb'[^"]{19,32}+'
-"""What may be an instant. It remains to be read."""
 INSIDE = rb'(?:[^"]++(?:(?<=\\)"[^"]*+)*+)'
 """What is in the quotes of a string, if it is not empty. It remains to be looked at: a line break or
 an escape that is none may be in it, and it goes on too far where it ends with a backslash."""
@@ -40,8 +28,8 @@ _VALUE = rb"(?:%(text)b|[-+.0-9A-Za-z]++|\[%(flat)b(?:%(text)b%(flat)b)*+\]|\{%(
 MemberOf = Callable[[Slot], bytes]
 """Gives the expression of a field's member, which begins with a comma and has one group."""
 
-OPENING, SCENE = "{", "}"
-"""The groups of a record's pattern that hold the two parts of its scene: no names of fields."""
+OPENING, BODY = "{", "}"
+"""The groups of a record's pattern that hold the parts of its scene: no names of fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,63 +50,22 @@ class Pattern:
         return list(zip(*rows, strict=True)) if self.expression.groups > 1 else [tuple(rows)]
 
 
-_BORDER = b"},\n{"
-
-
-def lines(text: bytes, form: Form) -> bytes | None:
-    """The records of a batch, each in its line; where they have no opening, with a comma before the
-    first member as well. None when they do not begin and end with a brace.
-
-    Where JSON has line breaks elsewhere, or something else stands between two records, nothing
-    matches.
-    """
-    if not (text.startswith(b"{") and text.endswith(b"}")):
-        return None
-    border = b"}%b{" % form.separator
-    if form.opening:
-        return text if border == _BORDER else text.replace(border, _BORDER)
-    return b"{,%b" % text[1:].replace(border, b"%b," % _BORDER)
-
-
-def count(lines: bytes, most: int) -> int:
-    """How many lines these are, or more than ``most``."""
-    # Many times as fast as counting the breaks, since lines are long.
-    number = 1
-    at = lines.find(b"\n")
-    while at >= 0 and number <= most:
-        number += 1
-        at = lines.find(b"\n", at + 1)
-    return number
-
-
-def insides(lines: bytes, form: Form, numbers: Iterable[int]) -> list[bytes] | None:
-    """What the braces enclose in the lines with these numbers; None when one is no record's."""
-    *several, last = lines.split(b"\n")
-    # Only the last has no comma behind it.
-    several.append(last + b",")
-    chosen = [several[n] for n in numbers]
-    head, end = b"{" if form.opening else b"{,", b"},"
-    if not all(line.startswith(head) and line.endswith(end) for line in chosen):
-        return None
-    return [line[len(head) : -len(end)] for line in chosen]
-
-
 def of_records(form: Form, member: MemberOf) -> Pattern:
-    """Matches a record in a line of its own, with a comma behind all but the last; where it has no
-    opening, there must be a comma before its first member too. Of the scene, it proves no more than
-    where it stands: `of_scenes` does the rest."""
-    if not form.scene:
-        return _pattern(rb"\{%b%b" % (_members(form.event, member), _END), form.event)
-    scene = form.scene[0].field
-    slots = [Slot(OPENING), *form.event, Slot(SCENE), *form.rest]
-    opening = b"(%b)" % _up_to(form.event[0].field) if form.opening else b"()"
+    """Matches a record in a line of its own, with a comma behind all but the last. Of the scene, it
+    proves no more than where it stands: `of_scenes` does the rest. Where there is no opening, the
+    first member has a brace in the place of its comma."""
+    if not form.body:
+        return _pattern(_members(form.event, member, begins=True) + _END, form.event)
+    body = form.body[0].field
+    slots = [Slot(OPENING), *form.event, Slot(BODY), *form.rest]
+    opening = rb"\{(%b)" % _up_to(form.event[0].field) if form.opening else b"()"
     told = _up_to(form.rest[0].field) if form.rest else rb"[^\n]*"
     return _pattern(
-        rb'\{%b%b(,"%b":%b)%b%b'
+        rb'%b%b(,"%b":%b)%b%b'
         % (
             opening,
-            _members(form.event, member, before=scene),
-            re.escape(scene.encode()),
+            _members(form.event, member, begins=not form.opening, before=body),
+            re.escape(body.encode()),
             told,
             _members(form.rest, member),
             _END,
@@ -129,7 +76,7 @@ def of_records(form: Form, member: MemberOf) -> Pattern:
 
 def of_scenes(form: Form, member: MemberOf) -> Pattern:
     """Matches the opening and the scene of a record as one line, with a comma before it."""
-    slots = (*form.opening, *form.scene)
+    slots = (*form.opening, *form.body)
     return _pattern(_members(slots, member) + b"$", slots)
 
 
@@ -143,13 +90,16 @@ def _pattern(line: bytes, slots: Sequence[Slot]) -> Pattern:
 
 def _up_to(field: str) -> bytes:
     """Everything before the member of that name, in the same line."""
-    # Behind a record's comma comes the break.
+    # Behind a record's comma comes the break. Any other break shows in the number of matches.
     return rb'[^,]*+(?:,(?!"%b":)[^\n][^,]*+)*+' % re.escape(field.encode())
 
 
-def _members(slots: Sequence[Slot], member: MemberOf, before: str = "") -> bytes:
+def _members(
+    slots: Sequence[Slot], member: MemberOf, *, begins: bool = False, before: str = ""
+) -> bytes:
     """The slots one behind the other, each an atom, or each few that come together: what they have
-    once taken they do not give back. ``before``: that field follows."""
+    once taken they do not give back. ``begins``: a record begins with them; ``before``: that field
+    follows."""
     atoms: list[tuple[Slot, bytes]] = []
     for number, slot in enumerate(slots):
         if not slot.field:
@@ -157,7 +107,9 @@ def _members(slots: Sequence[Slot], member: MemberOf, before: str = "") -> bytes
             atoms.append((slot, b"(%b)" % _customs(sorted(later - {""}))))
             continue
         one = member(slot)
-        if slot.nullable:
+        if begins and number == 0:
+            one = one.replace(b",", rb"\{", 1)
+        elif slot.nullable:
             one = b'(?:,"%b":null|%b)' % (re.escape(slot.field.encode()), one)
         if slot.joined and atoms:
             first, before_it = atoms.pop()

@@ -1,4 +1,5 @@
-"""One batch of text to staged bytes: parse, transform, encode, and compress.
+"""One batch of text to staged bytes: copied by its records' form, or parsed, transformed and encoded;
+then compressed.
 
 What comes out depends on the batch alone; what is remembered of others makes it come sooner.
 """
@@ -17,16 +18,13 @@ from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle
 from hauserpy.fields import EVENT_START
 from hauserpy.model import ChangeKind, Changes, Clip, Compression, Layout, StageFormat, Window
+from hauserpy.pipeline.copier import MOST_AT_ONCE, Copier
 from hauserpy.staging import encoder_for
-from hauserpy.staging.copier import Copier
 from hauserpy.staging.gzip import Deflated, deflate
 from hauserpy.transform import Rows, TooDeep, Transformer, fields_of
 
 _SEPARATOR = b",\n"
 MOST_RECORDS = 1 << 14
-_MOST_AT_ONCE = 4096
-_MOST_LEFT = 1 / 4
-"""The part of a batch's records that are not of the form, from which on another is learned."""
 
 
 class Crowded(Exception):
@@ -82,7 +80,8 @@ class Converter:
             # Raw bundles are copied to the letter; only their times are read.
             only = tuple(c for c in layout.columns if c.field == EVENT_START)
             layout = replace(layout, columns=only)
-        self._encoder = encoder_for(job.layout)
+        else:
+            self._encoder = encoder_for(layout)
         self._transformer = Transformer(layout, job.window, job.clip)
         self.reader: Reader = Reader(
             frozenset(fields_of(job.layout.columns)),
@@ -101,7 +100,7 @@ class Converter:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`); Crowded when the
         batch is proved, and has more than `MOST_RECORDS`."""
         if self._raw:
-            return self._copied(batch)
+            return self._as_served(batch)
         form = self.reader.form
         if form is not None and (made := self._by_form(batch, form)) is not None:
             return self._converted(batch, *made)
@@ -148,11 +147,12 @@ class Converter:
         """The rows' counts and their bytes, by copies as far as the form goes; None when the batch
         must be parsed whole."""
         if len(batch.text) > self._job.most_record_bytes:
+            # Only the parse tells how large each of its records is.
             return None
         if self._copier is None or self._copier.form is not form:
             self._copier = Copier(form, self._job.layout, self._job.window, self._encoder)
         copied = self._copier.copied(batch)
-        if copied is None or len(copied.left) > len(copied.lines) * _MOST_LEFT:
+        if copied is None:
             return None
         lines = copied.lines
         made = Rows([], len(lines), Changes(), copied.first_event, copied.last_event)
@@ -169,7 +169,7 @@ class Converter:
         self.reader.paid()
         return made, self._joined(lines)
 
-    def _copied(self, batch: Batch) -> Converted:
+    def _as_served(self, batch: Batch) -> Converted:
         """A raw bundle's batch: as served, and only its times are read."""
         records = self.reader.read(batch)
         most = self._job.most_record_bytes
@@ -207,8 +207,8 @@ def _few_at_a_time(records: Records) -> Iterator[Records]:
     """A batch of tiny records holds hundreds of thousands, and each costs some kilobytes while its
     columns are made."""
     values = records.values
-    for start in range(0, len(values), _MOST_AT_ONCE):
-        yield replace(records, values=values[start : start + _MOST_AT_ONCE])
+    for start in range(0, len(values), MOST_AT_ONCE):
+        yield replace(records, values=values[start : start + MOST_AT_ONCE])
 
 
 def _counts(rows: Rows) -> Rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from hauserpy.decode.form import Slot
 from hauserpy.model import Layout, StageFormat
 from hauserpy.transform import Rows
 
@@ -33,16 +32,18 @@ class Encoder(Protocol):
         """The bytes of at least one line."""
         ...
 
-    def member(self, number: int, slot: Slot) -> bytes:
-        """The regular expression of a slot's member with the comma before it, and with one group:
-        what is copied of it, never empty. For a time, the instant and nothing else."""
+    def member(self, number: int, key: str, *, plain: bool) -> bytes:
+        """The regular expression of a member of that key, a field's, with the comma before it, and
+        with one group: what is copied of it, never empty. For a time, the instant and nothing else.
+        Where it is ``plain``, no match is needed for texts that are empty or have a quote in them.
+        """
         ...
 
     def copied(
         self, number: int, key: str, values: Sequence[bytes], care: set[int]
     ) -> Sequence[bytes]:
-        """A column from what was copied; what was empty, or goes into ``care`` by its place, becomes
-        NULL. Not for times. Raises UnicodeDecodeError for text that is not UTF-8."""
+        """A column from what was copied; what was empty becomes NULL, and those whose place goes into
+        ``care`` have no meaning. Not for times."""
         ...
 
     def instants(self, number: int, written: Sequence[str | None]) -> list[bytes]:
@@ -58,9 +59,9 @@ class Encoder(Protocol):
 
 def encoder_for(layout: Layout) -> Encoder:
     """The encoder of the layout's format. Parquet is assembled by `hauserpy.staging.parquet`, to
-    which its encoder's bytes are Arrow record batches. Raw bundles are copied, and read as CSV."""
+    which its encoder's bytes are Arrow record batches; raw has no encoder."""
     match layout.format:
-        case StageFormat.CSV | StageFormat.RAW:
+        case StageFormat.CSV:
             from hauserpy.staging.csv import CsvEncoder
 
             return CsvEncoder(layout)
@@ -72,3 +73,5 @@ def encoder_for(layout: Layout) -> Encoder:
             from hauserpy.staging.parquet import ArrowEncoder
 
             return ArrowEncoder(layout)
+        case StageFormat.RAW:
+            raise ValueError("raw bundles are copied, not encoded")

@@ -6,18 +6,24 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from hauserpy.decode import pattern
 from hauserpy.model import FieldType
 
-NUMBERS = {
-    FieldType.INT64: pattern.INT64,
-    FieldType.INT32: pattern.INT32,
-    FieldType.FLOAT64: pattern.REAL,
-}
-"""Which JSON numbers are copied to a column of a type."""
+_INT64 = rb"(?:0|-?(?:[1-8][0-9]{0,18}+|9(?:[01][0-9]{17}|2[01][0-9]{16}|[0-9]{0,17}+)))"
+"""Integers that an int64 holds for certain, without a sign where there is nothing to it."""
+_INT32 = rb"(?:0|-?[1-9][0-9]{0,8}+)"
+_REAL = (
+    rb"(?:-?0\.(?:0{0,3}[1-9](?:[0-9]{0,8}[1-9])?|0)|-?[1-9][0-9]{0,5}+\.(?:[0-9]{0,8}[1-9]|0)"
+    rb"|0|-?[1-9][0-9]{0,13}+)"
+)
+"""Doubles of at most 15 digits, which have no shorter name, and far from where exponents begin; or
+integers."""
+TIME = rb'[^"]{19,32}+'
+"""What may be an instant. It remains to be read."""
+NUMBERS = {FieldType.INT64: _INT64, FieldType.INT32: _INT32, FieldType.FLOAT64: _REAL}
+"""Which JSON numbers are copied to a column of a type, since they would be written so."""
 
 BACKSLASH, COMMA, DOT = b"\\,."
-"""As numbers: looking for bytes in bytes, Python first makes an error that they are no number."""
+"""As numbers: `bytes in bytes` raises and clears a TypeError first (Python 3.11)."""
 _MOST_REMEMBERED = 1 << 12
 _LONGEST_REMEMBERED = 300
 """Bytes: long texts seldom come twice, and thousands of them would fill the memory."""
@@ -34,7 +40,7 @@ def checked(values: Sequence[bytes], most: int | None, care: set[int]) -> tuple[
         plain = b" ".join([value for value in values if BACKSLASH not in value])
     if not _is_text(plain):
         care.update(n for n, v in enumerate(values) if BACKSLASH not in v and not _is_text(v))
-    if most is not None and max(map(len, values), default=0) > most:
+    if most is not None and len(together) > most and max(map(len, values)) > most:
         care.update(n for n, value in enumerate(values) if len(value) > most)
     return together, escaped
 

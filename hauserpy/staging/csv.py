@@ -17,9 +17,8 @@ from typing import Any
 import orjson
 
 from hauserpy.decode import pattern
-from hauserpy.decode.form import Slot
 from hauserpy.model import FieldType, Layout
-from hauserpy.staging.copies import COMMA, DOT, NUMBERS, Escaped, checked
+from hauserpy.staging.copies import COMMA, DOT, NUMBERS, TIME, Escaped, checked
 from hauserpy.transform import Rows
 
 _INTEGERS = (FieldType.INT64, FieldType.INT32)
@@ -29,7 +28,7 @@ _LONGEST_REMEMBERED = 200
 _QUOTE = ord('"')
 _SPECIAL = '",\n\r'
 """What makes a field need quotes. A lone CR as well: readers may take it for a line's end."""
-_TEXT = rb'"?((?<=")%b|"")"?' % pattern.INSIDE
+_TEXT = rb'"?((?<=")%b|(?<!")""(?!"))"?' % pattern.INSIDE
 """A string without its quotes, unless there is nothing else."""
 
 
@@ -84,13 +83,15 @@ class CsvEncoder:
     def joined(self, lines: Sequence[bytes]) -> bytes:
         return b"\n".join([*lines, b""])
 
-    def member(self, number: int, slot: Slot) -> bytes:
-        key, kind = slot.field.encode(), self._columns[number].type
+    def member(self, number: int, key: str, *, plain: bool) -> bytes:
+        kind = self._columns[number].type
         if kind in NUMBERS:
-            return b',"%b":(%b)' % (key, NUMBERS[kind])
-        if kind is FieldType.TIME:
-            return b',"%b":"(%b)"' % (key, pattern.TIME)
-        return b',"%b":"([^"]++)"' % key if slot.plain else b',"%b":%b' % (key, _TEXT)
+            value = b"(%b)" % NUMBERS[kind]
+        elif kind is FieldType.TIME:
+            value = b'"(%b)"' % TIME
+        else:
+            value = b'"([^"]++)"' if plain else _TEXT
+        return b',"%b":%b' % (key.encode(), value)
 
     def copied(
         self, number: int, key: str, values: Sequence[bytes], care: set[int]
@@ -106,8 +107,11 @@ class CsvEncoder:
         if COMMA in together:
             # What was written anew has its quotes.
             values = [b'"%b"' % v if COMMA in v and v[0] != _QUOTE else v for v in values]
-        marks = self._marks
-        return [marks.get(v, v) for v in values] if marks else values
+        if not self._marks:
+            return values
+        if _QUOTE not in together:
+            return [value or self._null for value in values]
+        return list(map(self._marks.get, values, values))
 
     def instants(self, number: int, written: Sequence[str | None]) -> list[bytes]:
         # Written instants hold nothing that needs quotes.

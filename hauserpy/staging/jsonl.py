@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 
 from hauserpy.decode import pattern
-from hauserpy.decode.form import Slot
 from hauserpy.model import CustomVarsKind, FieldType, Layout
-from hauserpy.staging.copies import DOT, NUMBERS, Escaped, checked
+from hauserpy.staging.copies import DOT, NUMBERS, TIME, Escaped, checked
 from hauserpy.transform import Rows
 
 _OFTEN = 4
@@ -51,14 +50,14 @@ class JsonLinesEncoder:
         # No JSON holds a line break of its own.
         return b"{%b}\n" % b"}\n{".join(lines).replace(b"\n{,", b"\n{").removeprefix(b",")
 
-    def member(self, number: int, slot: Slot) -> bytes:
+    def member(self, number: int, key: str, *, plain: bool) -> bytes:
         kind = self._columns[number].type
-        name = b',"%b":' % slot.field.encode()
+        name = b',"%b":' % key.encode()
         if kind is FieldType.TIME:
-            return b'%b"(%b)"' % (name, pattern.TIME)
-        value = NUMBERS.get(kind) or (b'"[^"]*+"' if slot.plain else pattern.TEXT)
+            return b'%b"(%b)"' % (name, TIME)
+        value = NUMBERS.get(kind) or (b'"[^"]*+"' if plain else pattern.TEXT)
         # Mostly the member as it stands.
-        whole = self._is_whole(number, slot.field)
+        whole = self._is_whole(number, key)
         return b"(%b%b)" % (name, value) if whole else b"%b(%b)" % (name, value)
 
     def copied(

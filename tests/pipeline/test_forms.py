@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -13,22 +14,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauserpy.decode import pattern
 from hauserpy.decode.form import Form, Slot, learned
 from hauserpy.decode.records import Unproved, parse
 from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle
 from hauserpy.fields import catalogue, table_columns
 from hauserpy.model import (
+    Clip,
     Compression,
     CustomVarsKind,
+    FieldType,
     Layout,
     StageFormat,
     TimeStyle,
 )
 from hauserpy.pipeline.convert import Converted, Converter, Job
+from hauserpy.pipeline.copier import Copied, Copier
 from hauserpy.staging import encoder_for
-from hauserpy.staging.copier import Copied, Copier
+from hauserpy.staging.copies import NUMBERS
 from hauserpy.transform import fields_of
 from tests.bundles import COLUMNS, CUSTOM_KEYS, FILE_COLUMNS, KNOWN, VALUES, WINDOW, spell
 
@@ -43,6 +46,16 @@ LAYOUTS = {
         table_columns(catalogue(), max_bytes=40), null="\0", time_style=TimeStyle.SQL
     ),
     "super": Layout(COLUMNS, custom_vars=CustomVarsKind.TYPED, custom_value_bytes=20),
+    "bigquery": Layout(
+        tuple(
+            replace(c, name=c.name.lower(), max_bytes=250 if c.type is FieldType.STRING else None)
+            for c in reversed(COLUMNS)
+        ),
+        format=StageFormat.JSONL,
+        custom_vars=CustomVarsKind.TYPED,
+        in_characters=True,
+        int64_as_text=True,
+    ),
     "parquet": Layout(FILE_COLUMNS, format=StageFormat.PARQUET),
 }
 
@@ -103,7 +116,7 @@ def some_form(*, middle: bool, alone: bool, separator: str) -> Form:
         for n, record in enumerate(records):
             record.opening = [("IndvId", f"{n}"), ("PageId", f"{n}")]
     found = form_of(records, separator)
-    assert found is not None and bool(found.scene) != alone
+    assert found is not None and bool(found.body) != alone
     return found
 
 
@@ -126,8 +139,8 @@ def test_the_form_of_records() -> None:
     scene = ["PageStart", "PageUrl", "PageAgent", "PageDuration"]
     assert fields_in(at_end.opening) == ["IndvId", "PageId"]
     assert fields_in(at_end.event) == [*event, ""]
-    assert (fields_in(at_end.scene), at_end.rest) == ([*scene, ""], ())
-    assert (fields_in(in_the_middle.event), fields_in(in_the_middle.scene)) == (event, scene)
+    assert (fields_in(at_end.body), at_end.rest) == ([*scene, ""], ())
+    assert (fields_in(in_the_middle.event), fields_in(in_the_middle.body)) == (event, scene)
     assert fields_in(in_the_middle.rest) == ["PageNumInfos", ""]
     assert fields_in(alone.event) == ["IndvId", "PageId", *event, "", *scene, ""]
     always, seldom = at_end.event[0], at_end.event[2]
@@ -317,7 +330,7 @@ def test_line_breaks_where_they_are_not_usual(name: str, where: str) -> None:
 
 
 _STRINGS = (
-    r'"\""', r'"\\"', r'"a\\\""', r'"\\\\"', r'"say \"\",\"PageUrl\":\"x"', r'"a\"', r'"\x"', r'"\u00"', '"\t"',
+    '"""', '""""', r'"\""', r'"\\"', r'"a\\\""', r'"\\\\"', r'"say \"\",\"PageUrl\":\"x"', r'"a\"', r'"\x"', r'"\u00"', '"\t"',
     '"\x7f"', r'"\t"', r'"\ud83d\ude00"', r'"\ud83d"', r'"\u0000"', r'"\\u0000"', '""', '","', r'",\n"', '"\xff"', '"\xc3"',
     '"\xc3\xa9"', '"\xed\xa0\x80"', '"}"', '"{"', '"},"', '"null"', '"a', 'a"', '""a"', '"\\', '[1]', 'null', 'true', '{}', '1',
     '"a" ', ' "a"', r'"\/"', '"\xe2\x80\xa8"',
@@ -345,14 +358,14 @@ def test_texts_that_are_hard_to_read(key: str, text: str) -> None:
 
 
 @given(
-    st.from_regex(re.compile(rb"(?:%b)" % pattern.REAL), fullmatch=True)
+    st.from_regex(re.compile(rb"(?:%b)" % NUMBERS[FieldType.FLOAT64]), fullmatch=True)
     | st.floats(allow_nan=False, allow_infinity=False).map(lambda x: repr(x).encode())
     | st.decimals(-100, 100, places=6).map(lambda x: str(x).encode())
 )
 def test_numbers_that_are_copied_are_written_so(text: bytes) -> None:
-    if re.fullmatch(pattern.REAL, text):
+    if re.fullmatch(NUMBERS[FieldType.FLOAT64], text):
         assert orjson.dumps(float(text)) == (text if b"." in text else text + b".0")
-    if re.fullmatch(pattern.INT64, text):
+    if re.fullmatch(NUMBERS[FieldType.INT64], text):
         assert orjson.dumps(orjson.loads(text)) == text
         assert -(2**63) <= int(text) < 2**63
 
@@ -412,19 +425,145 @@ def test_what_is_nested_is_never_torn(name: str, torn: str) -> None:
 
 
 @pytest.mark.parametrize("space", ["", " "])
+@pytest.mark.parametrize("separator", [",", ",\n", " ,\t"])
 @pytest.mark.parametrize("alone", [False, True])
-def test_a_record_that_begins_with_a_comma_is_none(space: str, alone: bool) -> None:
-    form = FORMS[False, alone, ",\n"]
+def test_a_record_that_begins_with_a_comma_is_none(space: str, separator: str, alone: bool) -> None:
+    form = FORMS[False, alone, separator]
     texts = [told(n).text() for n in range(20)]
-    for record in (
-        '{%s,"IndvId":1,"PageId":2,"EventStart":null}',
-        '{%s,"EventStart":null,"PageStart":null}',
-    ):
+    comma = f"{{{space},"
+    odd = [
+        texts[3].replace("{", comma, 1),
+        comma + '"IndvId":1,"PageId":2,"EventStart":null}',
+        comma + '"EventStart":null,"PageStart":null}',
+        # Where a border is another one, what stands in for it may stand there already.
+        f'{texts[0]}{separator}{texts[1]},\n{comma}"IndvId":1}}',
+        f"{texts[0]},\n{texts[3].replace('{', comma, 1)}",
+    ]
+    for record in odd:
         for at in (0, 10, 20):
-            batch = batch_of([*texts[:at], record % space, *texts[at:]])
+            batch = batch_of([*texts[:at], record, *texts[at:]], separator)
             found = outcome(LAYOUTS["csv"], batch, form)
             assert not isinstance(found, Converted)
             assert found == outcome(LAYOUTS["csv"], batch, None)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_what_is_open_in_one_place_is_closed_by_no_other(name: str) -> None:
+    """Custom variables in two places: a string that ends with a backslash is open for a parser, and
+    what stands in the second place would close it."""
+    form = FORMS[False, True, ",\n"]
+    records = [told(n) for n in range(20)]
+    records[4].event.append(("x", r'"a\\",""'))
+    records[4].scene[-1:] = [('":[1,"', r'[\"z"]')]
+    texts = [record.text() for record in records]
+    texts[4] = texts[4].replace(json.dumps('":[1,"'), '":[1,"')
+    assert_copied_or_parsed_is_the_same(batch_of(texts), form, LAYOUTS[name])
+
+
+_AGENTS = ["null", '"own"', '""', "7"]
+
+
+@pytest.mark.parametrize(
+    "usual", [["PageAgent"], ["PageUserAgent"], ["PageAgent", "PageUserAgent"]]
+)
+@pytest.mark.parametrize("place", ["event", "scene", "rest"])
+def test_the_alias_wherever_it_stands(usual: list[str], place: str) -> None:
+    """PageAgent and PageUserAgent are one column, and records may have both."""
+    sample = [told(n, middle=True) for n in range(60)]
+    for n, record in enumerate(sample):
+        record.scene = [(k, v) for k, v in record.scene if k != "PageAgent"]
+        part = getattr(record, place)
+        part += [(key, '"x"' if n % 3 else "null") for key in usual]
+    form = form_of(sample)
+    assert form is not None
+    texts = []
+    for n, (first, second) in enumerate(itertools.product(_AGENTS, repeat=2)):
+        for elsewhere in ("event", "scene", "rest"):
+            record = told(n, middle=True)
+            record.scene = [(k, v) for k, v in record.scene if k != "PageAgent"]
+            getattr(record, place).append(("PageAgent", first))
+            getattr(record, elsewhere).append(("PageUserAgent", second))
+            texts.append(record.text())
+    for layout in LAYOUTS.values():
+        for text in texts:
+            usual_ones = [record.text() for record in sample[:9]]
+            assert_copied_or_parsed_is_the_same(batch_of([*usual_ones, text]), form, layout)
+
+
+def test_nulls_are_copied_as_nothing() -> None:
+    records = [told(n) for n in range(60)]
+    for n, record in enumerate(records):
+        record.event.append(("EventCustomName", "null" if n % 2 else '"x"'))
+        record.event.append(("EventDuration", "null"))
+    form = form_of(records)
+    assert form is not None
+    batch = batch_of(record.text() for record in records)
+    found = copied(batch, form)
+    assert found is not None and not found.left
+    for layout in LAYOUTS.values():
+        assert_copied_or_parsed_is_the_same(batch, form, layout)
+
+
+def test_a_null_behind_another_value_counts() -> None:
+    records = [told(n) for n in range(60)]
+    for n, record in enumerate(records):
+        if n % 4:
+            record.event.insert(1 + n % 2, ("EventModDead", "null" if n % 3 else "1"))
+    form = form_of(records)
+    assert form is not None
+    records[3].event = [
+        ("EventStart", "null"),
+        ("EventModDead", "1"),
+        ("EventType", '"x"'),
+        ("EventModDead", "null"),
+    ]
+    batch = batch_of(record.text() for record in records)
+    for layout in LAYOUTS.values():
+        assert_copied_or_parsed_is_the_same(batch, form, layout)
+
+
+_TOKENS = (
+    '"', r"\"", "\\", ",", ":", "{", "}", "[", "]", "null", "\n", " ", "},{", "},\n{", "},\n{,", '","', '":"', "-", "0", "é",
+    "\x00", '"PageUrl":', ',"EventStart":', "}]", '\\"}', ',"x":"', "\t", "e", ".",
+)  # fmt: skip
+
+
+@st.composite
+def mutilated(draw: st.DrawFn) -> tuple[Batch, Form]:
+    """A few records with tokens put in, taken out or changed anywhere, and the form of their like."""
+    middle, separator = draw(st.booleans()), draw(st.sampled_from((",", ",\n", ", ")))
+    sample = [told(number, middle=middle) for number in range(40)]
+    for _ in range(draw(st.integers(0, 3))):
+        part = draw(st.sampled_from(("opening", "event", "scene", "rest")))
+        key, value = draw(_INTRUDING)
+        every = draw(st.integers(1, 3))
+        for record in sample[::every]:
+            getattr(record, part).append((key, value))
+    texts = [record.text() for record in sample]
+    try:
+        form = learned([json.loads(text) for text in texts], separator.encode(), FIELDS)
+    except RecursionError:
+        form = None
+    text = separator.join(texts[: draw(st.integers(1, 6))])
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(text)))
+        # Mostly where one token ends and another begins.
+        at = max(text.rfind(draw(st.sampled_from(('"', ",", "}"))), 0, at), 0) + draw(
+            st.integers(0, 1)
+        )
+        text = (
+            text[:at]
+            + draw(st.sampled_from(_TOKENS))
+            + text[at + draw(st.sampled_from((0, 0, 1, 2))) :]
+        )
+    batch = Batch(text.encode(), 7, last=draw(st.booleans()), separator=separator.encode())
+    return batch, form or FORMS[middle, draw(st.booleans()), ",\n"]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@given(drawn=mutilated())
+def test_whatever_the_text_is(name: str, drawn: tuple[Batch, Form]) -> None:
+    assert_copied_or_parsed_is_the_same(*drawn, LAYOUTS[name])
 
 
 @pytest.mark.parametrize("depth", [253, 254, 255, 256, 257, 1000])
@@ -478,7 +617,7 @@ def test_there_is_no_scene_where_nothing_repeats() -> None:
         record.scene = record.scene[:1]
     for records in (alone, restless, bare):
         form = form_of(records)
-        assert form is not None and not form.scene and not form.opening
+        assert form is not None and not form.body and not form.opening
 
 
 def test_a_form_that_does_not_fit_is_learned_anew() -> None:
@@ -505,9 +644,19 @@ def test_what_never_pays_is_given_up() -> None:
 
 
 def test_a_batch_of_very_many_records_is_not_copied() -> None:
-    texts = ['{"EventStart":null}'] * 4097
-    form = learned([{"EventStart": None}] * 60, b",\n", FIELDS)
+    texts = ['{"EventStart":"2026-11-22T04:05:06.500Z"}'] * 4097
+    form = learned([json.loads(texts[0])] * 60, b",\n", FIELDS)
     assert form is not None
     assert copied(batch_of(texts), form) is None
     found = copied(batch_of(texts[1:]), form)
     assert found is not None and len(found.lines) == 4096
+
+
+def test_a_job_with_a_clip_uses_no_form() -> None:
+    job = Job(LAYOUTS["csv"], WINDOW, None, MOST)
+    one = Converter(job)
+    batch = batch_of(told(n).text() for n in range(60))
+    one.convert(batch)
+    clipped = Converter(replace(job, clip=Clip(WINDOW, WINDOW, strays=True)), one)
+    assert clipped.convert(batch) == one.convert(batch)
+    assert (one.reader.form, clipped.reader.form) == (USUAL, None)

@@ -21,17 +21,21 @@ from typing import Any
 
 from hauserpy.decode import pattern
 from hauserpy.decode.form import Form, Slot
+from hauserpy.decode.lines import count, insides, lined
 from hauserpy.decode.members import objects
-from hauserpy.decode.pattern import OPENING, SCENE, Pattern
+from hauserpy.decode.pattern import BODY, OPENING, Pattern
 from hauserpy.decode.split import Batch
 from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
 from hauserpy.model import FieldType, Layout, Window
-from hauserpy.staging.base import Encoder
+from hauserpy.staging import Encoder
+from hauserpy.staging.copies import BACKSLASH
 from hauserpy.transform import fields_of, times
 from hauserpy.transform.folding import Folder
 
-_MOST_RECORDS = 4096
-"""The groups of more would take much memory at once."""
+MOST_AT_ONCE = 4096
+"""Records: what is made of more of them would take much memory."""
+_MOST_LEFT = 1 / 4
+"""The part of a batch's records that are not of the form, from which on another is learned."""
 _NO_VARIABLES = b"{}"
 
 
@@ -80,7 +84,7 @@ class _Kind(Enum):
 
     EVENT = auto()
     SHARED = auto()
-    """A scene, or nothing at all."""
+    """A scene, or what is the same in every row."""
     CUSTOM_VARS = auto()
 
 
@@ -94,10 +98,14 @@ class Copier:
         self._number = {column.field: n for n, column in enumerate(layout.columns)}
         if PAGE_USER_AGENT in self._number:
             self._number[PAGE_AGENT] = self._number[PAGE_USER_AGENT]
+        # Where a member is copied as it stands, that with which records begin has no comma.
+        begins = form.event[0]
+        braced = not form.opening and self._member(begins).startswith(b"(")
+        self._braced = begins.field if braced else None
         self._events = self._part(pattern.of_records(form, self._member), form.event[0].field)
         self._scenes: _Part | None = None
-        if form.scene:
-            first = (*form.opening, *form.scene)[0].field
+        if form.body:
+            first = (*form.opening, *form.body)[0].field
             of_scenes = pattern.of_scenes(form, self._member)
             self._scenes = self._part(of_scenes, first, self._events.places)
         start = times.write(window.start, layout.time_style)
@@ -113,7 +121,7 @@ class Copier:
         self._folder = Folder(layout, fields_of(layout.columns))
 
     def _member(self, slot: Slot) -> bytes:
-        return self._encoder.member(self._number[slot.field], slot)
+        return self._encoder.member(self._number[slot.field], slot.field, plain=slot.plain)
 
     def _part(self, found: Pattern, first: str, elsewhere: Container[int] = ()) -> _Part:
         places: dict[int, list[int]] = defaultdict(list)
@@ -137,14 +145,14 @@ class Copier:
     def copied(self, batch: Batch) -> Copied | None:
         """None when the batch must be parsed whole; else its borders are proved, if the records that
         are left turn out to be objects."""
-        lines = pattern.lines(batch.text, self.form)
+        lines = lined(batch.text, self.form.separator)
         if lines is None:
             return None
-        number = pattern.count(lines, _MOST_RECORDS)
-        if number > _MOST_RECORDS:
+        number = count(lines, MOST_AT_ONCE)
+        if number > MOST_AT_ONCE:
             return None
         events = self._read(self._events, lines, number)
-        if events is None:
+        if events is None or len(events.care) > number * _MOST_LEFT:
             return None
         scenes, which = self._told(events)
         if scenes is None:
@@ -153,28 +161,30 @@ class Copier:
         if scenes.care:
             care.update(n for n, scene in enumerate(which) if scene in scenes.care)
         made = self._lines(events, scenes, which, care)
+        if len(care) > number * _MOST_LEFT:
+            return None
         if not care:
             return Copied(made, {}, *times.span(events.starts))
         numbers = sorted(care)
-        insides = pattern.insides(lines, self.form, numbers)
-        if insides is None:
+        found = insides(lines, numbers)
+        if found is None:
             return None
         starts = [start for n, start in enumerate(events.starts) if n not in care]
-        return Copied(made, dict(zip(numbers, insides, strict=True)), *times.span(starts))
+        return Copied(made, dict(zip(numbers, found, strict=True)), *times.span(starts))
 
     def _told(self, events: _Read) -> tuple[_Read | None, list[int]]:
         """The scenes, and which of them each event has."""
         if self._scenes is None:
-            return _NO_SCENES, [0] * len(events.groups[0])
-        opening, told = map(self._events.pattern.groups.index, (OPENING, SCENE))
-        openings, scenes = events.groups[opening], events.groups[told]
+            return _NO_BODYS, [0] * len(events.groups[0])
+        opening, body = map(self._events.pattern.groups.index, (OPENING, BODY))
+        openings, bodies = events.groups[opening], events.groups[body]
         which: Sequence[bytes] = openings
-        text_of = dict(zip(openings, scenes, strict=True))
-        if list(map(text_of.__getitem__, openings)) == list(scenes):
+        text_of = dict(zip(openings, bodies, strict=True))
+        if list(map(text_of.__getitem__, openings)) == list(bodies):
             # One scene to an opening, which is much shorter to look up.
             text_of = dict(zip(text_of, map(add, text_of, text_of.values()), strict=True))
         else:
-            which = list(map(add, openings, scenes))
+            which = list(map(add, openings, bodies))
             text_of = dict(zip(which, which, strict=True))
         texts = text_of.values()
         number_of = {key: n for n, key in enumerate(text_of)}
@@ -195,6 +205,8 @@ class Copier:
         for number, places in part.places.items():
             values = _one_of([groups[place] for place in places], care)
             key = part.keys[number]
+            if key == self._braced:
+                values = [value.replace(b"{", b",", 1) for value in values]
             if self._columns[number].type is FieldType.TIME:
                 texts = b"\n".join(values).decode(errors="replace").split("\n")
                 written = self._clock.written(texts, care, repeat=key != EVENT_START)
@@ -212,7 +224,16 @@ class Copier:
         columns = [groups[gap] for gap in part.gaps]
         if not columns:
             return {}
-        texts = columns[0] if len(columns) == 1 else list(map(b"".join, zip(*columns, strict=True)))
+        texts: Sequence[bytes] = columns[0]
+        if len(columns) > 1:
+            several = list(zip(*columns, strict=True))
+            texts = list(map(b"".join, several))
+            # Behind an escape, what is open in one may be closed by another, and by no parser's rules.
+            care.update(
+                n
+                for n, text in enumerate(texts)
+                if BACKSLASH in text and len(list(filter(None, several[n]))) > 1
+            )
         numbers = [n for n, text in enumerate(texts) if text and n not in care]
         insides = [texts[n][1:] for n in numbers]
         found = objects(insides)
@@ -278,13 +299,15 @@ class Copier:
                 texts.append(text)
                 continue
             others, behind = more
-            if not own.keys().isdisjoint(others) or (most and len(text) + len(behind) > most):
+            if not own.keys().isdisjoint(others) or (
+                most is not None and len(text) + len(behind) > most
+            ):
                 care.add(n)
             texts.append(b"%b,%b" % (text[:-1], behind[1:]))
         return texts, places
 
 
-_NO_SCENES = _Read([], {}, {}, set(), ())
+_NO_BODYS = _Read([], {}, {}, set(), ())
 
 
 def _one_of(columns: Sequence[Sequence[bytes]], care: set[int]) -> Sequence[bytes]:
