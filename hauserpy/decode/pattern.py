@@ -89,8 +89,7 @@ def _pattern(line: bytes, slots: Sequence[Slot]) -> Pattern:
 
 
 def _up_to(field: str) -> bytes:
-    """Everything before the member of that name, in the same line."""
-    # Behind a record's comma comes the break. Any other break shows in the number of matches.
+    """Everything before the member of that name, in the same line: a comma comes before its end."""
     return rb'[^,]*+(?:,(?!"%b":)[^\n][^,]*+)*+' % re.escape(field.encode())
 
 

@@ -149,7 +149,7 @@ class Copier:
         if lines is None:
             return None
         number = count(lines, MOST_AT_ONCE)
-        if number > MOST_AT_ONCE:
+        if number is None:
             return None
         events = self._read(self._events, lines, number)
         if events is None or len(events.care) > number * _MOST_LEFT:
@@ -166,11 +166,9 @@ class Copier:
         if not care:
             return Copied(made, {}, *times.span(events.starts))
         numbers = sorted(care)
-        found = insides(lines, numbers)
-        if found is None:
-            return None
+        left = dict(zip(numbers, insides(lines, numbers), strict=True))
         starts = [start for n, start in enumerate(events.starts) if n not in care]
-        return Copied(made, dict(zip(numbers, found, strict=True)), *times.span(starts))
+        return Copied(made, left, *times.span(starts))
 
     def _told(self, events: _Read) -> tuple[_Read | None, list[int]]:
         """The scenes, and which of them each event has."""

@@ -28,7 +28,7 @@ _LONGEST_REMEMBERED = 200
 _QUOTE = ord('"')
 _SPECIAL = '",\n\r'
 """What makes a field need quotes. A lone CR as well: readers may take it for a line's end."""
-_TEXT = rb'"?((?<=")%b|(?<!")""(?!"))"?' % pattern.INSIDE
+_TEXT = rb'"?((?<=")%b(?=")|(?<!")""(?!"))"?' % pattern.INSIDE
 """A string without its quotes, unless there is nothing else."""
 
 
@@ -50,7 +50,7 @@ class CsvEncoder:
         self._escaped = Escaped(_quoted)
         self._marks = {b"": null, b'""': empty} if layout.null else {}
         # Integers that stand side by side are written together.
-        runs = groupby(enumerate(layout.columns), lambda c: c[1].type in _INTEGERS or c[0])
+        runs = groupby(enumerate(layout.columns), lambda c: -1 if c[1].type in _INTEGERS else c[0])
         self._runs = [tuple(number for number, _ in run) for _, run in runs]
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
+import pyarrow.ipc
 import pytest
 
 from hauserpy.decode.split import Batch
@@ -129,3 +131,35 @@ def test_one_column_alone_is_still_a_line() -> None:
 )
 def test_extensions(format: StageFormat, compression: Compression, name: str) -> None:
     assert extension(format, compression) == name
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+@pytest.mark.parametrize("format", [StageFormat.CSV, StageFormat.JSONL, StageFormat.PARQUET])
+def test_columns_come_in_any_order(order: tuple[int, ...], format: StageFormat) -> None:
+    names = [("IndvId", FieldType.INT64), ("EventType", FieldType.STRING),
+             ("EventStart", FieldType.TIME), ("CustomVars", FieldType.CUSTOM_VARS)]  # fmt: skip
+    columns = [Column(name, name, kind) for name, kind in names]
+    record = {
+        "EventStart": "2026-11-22T04:05:06.250Z",
+        "EventType": "null [click]",
+        "IndvId": 7,
+        "a": 1,
+    }
+    wanted = {"IndvId": "7", "EventType": "null [click]", "EventStart": "2026-11-22T04:05:06.25Z",
+              "CustomVars": '"{""a"":1}"'}  # fmt: skip
+    layout = Layout(tuple(columns[n] for n in order), format=format)
+    batch = Batch(json.dumps(record).encode(), 0, True)
+    data = Converter(Job(layout, WINDOW, None, 1 << 20)).convert(batch).data
+    if format is StageFormat.CSV:
+        assert data.decode() == ",".join(wanted[names[n][0]] for n in order) + "\n"
+    elif format is StageFormat.JSONL:
+        assert list(json.loads(data)) == [names[n][0] for n in order]
+        assert json.loads(data)["EventType"] == "null [click]"
+    else:
+        (row,) = pyarrow.ipc.open_stream(data).read_all().to_pylist()
+        assert list(row) == [names[n][0] for n in order]
+        assert (row["IndvId"], row["EventType"], row["CustomVars"]) == (
+            7,
+            "null [click]",
+            '{"a":1}',
+        )
