@@ -47,8 +47,8 @@ class JsonLinesEncoder:
         return list(map(b"".join, zip(*members, strict=True)))
 
     def joined(self, lines: Sequence[bytes]) -> bytes:
-        # No JSON holds a line break of its own.
-        return b"{%b}\n" % b"}\n{".join(lines).replace(b"\n{,", b"\n{").removeprefix(b",")
+        # All but a line of nothing begin with a comma.
+        return b"{%b}\n" % b"}\n{".join([line[1:] for line in lines])
 
     def member(self, number: int, key: str, *, plain: bool) -> bytes:
         kind = self._columns[number].type

@@ -118,10 +118,14 @@ class Columnar:
 
     def _picked(self, records: Sequence[dict[str, Any]], care: set[int]) -> Swept:
         """The one column, without a look at any other value."""
-        keys = set(chain.from_iterable(records))
-        care |= _with_any(records, self._folder.fields_among(keys) - self._fields)
         ((_, column),) = self._columns
-        return Swept([self._fitted(column, [r.get(column.field) for r in records], care)], care)
+        values = [record.get(column.field, _ABSENT) for record in records]
+        if _ABSENT in values:
+            # Only where the field itself is absent, one in another case counts.
+            odd = self._folder.fields_among(set(chain.from_iterable(records))) - self._fields
+            care |= _with_any(records, odd)
+            values = [None if value is _ABSENT else value for value in values]
+        return Swept([self._fitted(column, values, care)], care)
 
     def _one_agent(self, fields: dict[str, Sequence[Any]], care: set[int]) -> list[Any]:
         """The alias: a record has one of the two or neither; one with both needs care."""
