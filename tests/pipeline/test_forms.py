@@ -236,7 +236,7 @@ def batches(draw: st.DrawFn) -> tuple[Batch, Form]:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(drawn=batches())
 def test_whatever_the_records_are(name: str, drawn: tuple[Batch, Form]) -> None:
     assert_copied_or_parsed_is_the_same(*drawn, LAYOUTS[name])
@@ -578,7 +578,7 @@ def mutilated(draw: st.DrawFn) -> tuple[Batch, Form]:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(drawn=mutilated())
 def test_whatever_the_text_is(name: str, drawn: tuple[Batch, Form]) -> None:
     assert_copied_or_parsed_is_the_same(*drawn, LAYOUTS[name])
