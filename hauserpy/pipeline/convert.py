@@ -69,10 +69,11 @@ class Converted:
 class Converter:
     """Converts the batches of one job, in any order.
 
-    ``before`` converted another bundle's: what it learned of records may well hold here.
+    ``before`` converted another bundle's: what it learned of records may well hold here. ``learns``:
+    there are more than a few batches, for which learning takes longer than it saves.
     """
 
-    def __init__(self, job: Job, before: Converter | None = None) -> None:
+    def __init__(self, job: Job, before: Converter | None = None, *, learns: bool = True) -> None:
         self._job = job
         self._raw = job.layout.format is StageFormat.RAW
         layout = job.layout
@@ -87,7 +88,7 @@ class Converter:
             frozenset(fields_of(job.layout.columns)),
             job.most_record_bytes,
             # A row that may be clipped is looked at for itself.
-            learns=job.clip is None and not self._raw,
+            learns=learns and job.clip is None and not self._raw,
             form=None if before is None else before.reader.form,
             exact=not self._raw,
         )

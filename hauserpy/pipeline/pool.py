@@ -90,7 +90,7 @@ class Pool:
         queue: deque[_Ticket] = deque()
         try:
             small = self._is_small(source)
-            inline = Converter(job) if small else None
+            inline = Converter(job, learns=not self._count) if small else None
             while True:
                 while len(queue) < self._room(small) and (stretch := source.next()) is not None:
                     ticket = _Ticket(stretch)

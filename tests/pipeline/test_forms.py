@@ -670,6 +670,13 @@ def test_a_batch_of_very_many_records_is_not_copied() -> None:
     assert found is not None and len(found.lines) == 4096
 
 
+def test_nothing_is_learned_for_a_few_batches() -> None:
+    few = Converter(Job(LAYOUTS["csv"], WINDOW, None, MOST), learns=False)
+    batch = batch_of(told(n).text() for n in range(60))
+    assert few.convert(batch) == few.convert(batch)
+    assert few.reader.form is None
+
+
 def test_a_job_with_a_clip_uses_no_form() -> None:
     job = Job(LAYOUTS["csv"], WINDOW, None, MOST)
     one = Converter(job)
