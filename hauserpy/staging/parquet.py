@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from hauserpy.errors import ConfigError
-from hauserpy.model import Compression, FieldType, Layout, TimeStyle
+from hauserpy.model import Compression, FieldType, Layout
 from hauserpy.staging.csv import CsvEncoder
 
 _ROW_GROUP_BYTES = 16 << 20
@@ -47,12 +47,13 @@ def _schema(layout: Layout) -> Any:
 
 class ArrowEncoder(CsvEncoder):
     """See `hauserpy.staging.base.Encoder`: lines of CSV, which Arrow reads faster than Python's
-    values could be given to it; the bytes are one Arrow IPC stream a batch."""
+    values could be given to it; the bytes are one Arrow IPC stream a batch. Times must have their
+    zone."""
 
     head = b""
 
     def __init__(self, layout: Layout) -> None:
-        super().__init__(replace(layout, null="", time_style=TimeStyle.RFC3339))
+        super().__init__(replace(layout, null=""))
         self._schema = _schema(layout)
 
     def joined(self, lines: Sequence[bytes]) -> bytes:
