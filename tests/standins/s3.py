@@ -184,8 +184,7 @@ class Tap:
     def _answers(self, server: socket.socket, client: socket.socket, current: list[str]) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
-                answer = data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100")
-                if answer and not self._passes(current[0], "after", client):
+                if _ANSWER.match(data) and not self._passes(current[0], "after", client):
                     break
                 client.sendall(data)
             client.shutdown(socket.SHUT_RDWR)
@@ -205,6 +204,10 @@ class Tap:
                     if not client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                         return False
         return True
+
+
+_ANSWER = re.compile(rb"(?:HTTP/1\.1 100 [^\r]*\r\n\r\n)?HTTP/1\.1 (?!100)")
+"""A client that waited in vain for the 100 goes on, and may get both in one piece."""
 
 
 def _request_line(data: bytes) -> str | None:
