@@ -68,7 +68,7 @@ def staged(
 
 
 def by_row(made: Rows) -> list[tuple[Any, ...]]:
-    """The rows of the columns, CustomVars as text."""
+    """The rows of the columns, times and CustomVars as text."""
     rows = [
         tuple(v.decode() if isinstance(v, bytes) else v for v in row)
         for row in zip(*made.columns, strict=True)

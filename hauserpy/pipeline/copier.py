@@ -15,7 +15,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from itertools import chain, groupby, repeat
+from itertools import chain, groupby, islice, repeat
 from operator import add
 from typing import Any
 
@@ -76,7 +76,7 @@ class _Read:
     columns: dict[int, Sequence[bytes]]
     customs: dict[int, tuple[dict[str, Any], bytes]]
     care: set[int]
-    starts: Sequence[str | None]
+    starts: Sequence[bytes | None]
 
 
 class _Kind(Enum):
@@ -199,15 +199,14 @@ class Copier:
         for other in part.others:
             care.update(n for n, value in enumerate(groups[other]) if value)
         columns: dict[int, Sequence[bytes]] = {}
-        starts: Sequence[str | None] = ()
+        starts: Sequence[bytes | None] = ()
         for number, places in part.places.items():
             values = _one_of([groups[place] for place in places], care)
             key = part.keys[number]
             if key == self._braced:
                 values = [value.replace(b"{", b",", 1) for value in values]
             if self._columns[number].type is FieldType.TIME:
-                texts = b"\n".join(values).decode(errors="replace").split("\n")
-                written = self._clock.written(texts, care, repeat=key != EVENT_START)
+                written = self._clock.copied(values, care, repeat=key != EVENT_START)
                 columns[number] = self._encoder.instants(number, written)
                 if key == EVENT_START:
                     starts = written
@@ -268,8 +267,14 @@ class Copier:
                 for number in numbers:
                     entries = self._encoder.objects(number, texts)
                     fields.append(map(entries.__getitem__, places))
+        glue, lead = self._encoder.glue, self._encoder.lead
         # The shared ones may go on for ever.
-        return list(map(self._encoder.glue.join, zip(*fields, strict=False)))
+        if not lead:
+            return list(map(glue.join, zip(*fields, strict=False)))
+        # It is taken from the first entries, which are shorter than lines, unless these are empty.
+        first = [entry.removeprefix(lead) for entry in islice(fields[0], len(which))]
+        lines = list(map(glue.join, zip(first, *fields[1:], strict=False)))
+        return lines if all(first) else [line.removeprefix(lead) for line in lines]
 
     def _shared(
         self, numbers: Sequence[int], scenes: _Read, which: Sequence[int]

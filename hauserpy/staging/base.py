@@ -14,8 +14,8 @@ class Encoder(Protocol):
 
     A line is what `lines` makes of the values of a row. Where a value's JSON tells what would be
     written of it, the line is put together from copies instead: `member` says which JSON does,
-    `copied` what its copies come to, and ``glue`` stands between two columns. Such methods take a
-    column by its ``number`` in the layout.
+    `copied` what its copies come to, and ``glue`` stands between the entries of two columns. Such
+    methods take a column by its ``number`` in the layout.
     """
 
     @property
@@ -25,6 +25,11 @@ class Encoder(Protocol):
 
     @property
     def glue(self) -> bytes: ...
+
+    @property
+    def lead(self) -> bytes:
+        """What every entry begins with that is not empty, and no line does."""
+        ...
 
     def lines(self, rows: Rows) -> list[bytes]: ...
 
@@ -46,8 +51,8 @@ class Encoder(Protocol):
         ``care`` have no meaning. Not for times."""
         ...
 
-    def instants(self, number: int, written: Sequence[str | None]) -> list[bytes]:
-        """A column of times in the layout's style."""
+    def instants(self, number: int, written: Sequence[bytes | None]) -> list[bytes]:
+        """A column of times, whose texts are in the layout's style."""
         ...
 
     def objects(self, number: int, texts: Sequence[bytes]) -> list[bytes]:

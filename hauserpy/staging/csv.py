@@ -35,7 +35,7 @@ _TEXT = rb'"?((?<=")%b(?=")|(?<!")""(?!"))"?' % pattern.INSIDE
 class CsvEncoder:
     """See `hauserpy.staging.base.Encoder`."""
 
-    glue = b","
+    glue, lead = b",", b""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -113,9 +113,9 @@ class CsvEncoder:
             return [value or self._null for value in values]
         return list(map(self._marks.get, values, values))
 
-    def instants(self, number: int, written: Sequence[str | None]) -> list[bytes]:
-        # Written instants hold nothing that needs quotes.
-        return "\n".join([value or "" for value in written]).encode().split(b"\n")
+    def instants(self, number: int, written: Sequence[bytes | None]) -> list[bytes]:
+        # They hold nothing that needs quotes.
+        return [text or b"" for text in written]
 
     def objects(self, number: int, texts: Sequence[bytes]) -> list[bytes]:
         # JSON text holds no line break of its own; all hold quotes but the empty one.

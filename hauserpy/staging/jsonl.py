@@ -21,9 +21,9 @@ _COPIED_WHOLE = (FieldType.INT64, FieldType.INT32, FieldType.STRING)
 
 class JsonLinesEncoder:
     """See `hauserpy.staging.base.Encoder`. A value is a member with a comma before it, NULL is
-    nothing; so a line is what stands in the braces, with a comma too much."""
+    nothing; a line is what stands in the braces."""
 
-    glue = b""
+    glue, lead = b"", b","
     head = b""
 
     def __init__(self, layout: Layout) -> None:
@@ -37,18 +37,15 @@ class JsonLinesEncoder:
         if not rows.count:
             return []
         members = [
-            self.objects(number, column)
-            if self._columns[number].type is FieldType.CUSTOM_VARS
-            else self._members(number, column)
+            self._entries(number, column)
             for number, column in enumerate(rows.columns)
             # `any` ends with the first value that is not zero or empty.
             if any(column) or column.count(None) < len(column)
         ]
-        return list(map(b"".join, zip(*members, strict=True)))
+        return [line[1:] for line in map(b"".join, zip(*members, strict=True))]
 
     def joined(self, lines: Sequence[bytes]) -> bytes:
-        # All but a line of nothing begin with a comma.
-        return b"{%b}\n" % b"}\n{".join([line[1:] for line in lines])
+        return b"{%b}\n" % b"}\n{".join(lines)
 
     def member(self, number: int, key: str, *, plain: bool) -> bytes:
         kind = self._columns[number].type
@@ -79,8 +76,10 @@ class JsonLinesEncoder:
                 values = self._escaped.mended(values, escaped, care, name + b'"', b'"')
         return values
 
-    def instants(self, number: int, written: Sequence[str | None]) -> list[bytes]:
-        return self._members(number, written)
+    def instants(self, number: int, written: Sequence[bytes | None]) -> list[bytes]:
+        # They hold nothing that needs an escape.
+        name = self._names[number]
+        return [b'%b"%b"' % (name, text) if text else b"" for text in written]
 
     def objects(self, number: int, texts: Sequence[bytes]) -> list[bytes]:
         name = self._names[number]
@@ -98,8 +97,12 @@ class JsonLinesEncoder:
         as_text = column.type is FieldType.INT64 and self._layout.int64_as_text
         return column.type in _COPIED_WHOLE and column.name == key and not as_text
 
-    def _members(self, number: int, values: Sequence[Any]) -> list[bytes]:
+    def _entries(self, number: int, values: Sequence[Any]) -> list[bytes]:
         kind = self._columns[number].type
+        if kind is FieldType.CUSTOM_VARS:
+            return self.objects(number, values)
+        if kind in (FieldType.TIME, FieldType.WINDOW_START):
+            return self.instants(number, values)
         if kind is FieldType.INT64 and self._layout.int64_as_text:
             values = [None if value is None else str(value) for value in values]
         # Of equal doubles, 0.0 and -0.0, one is not written like the other.

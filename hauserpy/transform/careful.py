@@ -46,7 +46,7 @@ class Matcher:
 class Careful:
     """Turns one record at a time into a row of values in the layout's order."""
 
-    def __init__(self, layout: Layout, window_start: str) -> None:
+    def __init__(self, layout: Layout, window_start: bytes) -> None:
         self._layout = layout
         self._window_start = window_start
         self._matcher = Matcher(
@@ -97,7 +97,7 @@ class Careful:
             case _:
                 return self._text(column, value, changes)
 
-    def _time(self, column: Column, value: Any, changes: Changes) -> str | None:
+    def _time(self, column: Column, value: Any, changes: Changes) -> bytes | None:
         if value is None or value == "":
             return None
         if not isinstance(value, str):

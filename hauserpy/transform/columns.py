@@ -55,7 +55,7 @@ class Swept:
 class Columnar:
     """Turns plain records (see `hauserpy.decode.records.Records`) into the layout's columns."""
 
-    def __init__(self, layout: Layout, window_start: str) -> None:
+    def __init__(self, layout: Layout, window_start: bytes) -> None:
         self._columns = list(enumerate(layout.columns))
         self._runs = _runs_of_integers(self._columns)
         self._window_start = window_start

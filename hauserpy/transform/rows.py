@@ -22,8 +22,8 @@ __all__ = ["Rows", "TooDeep", "Transformer"]
 class Rows:
     """``count`` rows in the order of their records, as the layout's ``columns``.
 
-    A value is None, int, float or str: times are written in the layout's style already. CustomVars
-    is the bytes of its JSON text, never None. ``integers`` has, under the numbers of integer columns
+    A value is None, int, float or str; a time is the bytes of its text in the layout's style,
+    CustomVars those of its JSON, never None. ``integers`` has, under the numbers of integer columns
     that are neighbours, JSON of their rows, an array for each; it need not have all.
     """
 

@@ -53,42 +53,38 @@ def read(text: str) -> tuple[datetime, bool]:
     return moment, bool(digits[6:].strip("0"))
 
 
-def write(moment: datetime, style: TimeStyle) -> str:
+def write(moment: datetime, style: TimeStyle) -> bytes:
     """The instant in UTC, trailing zeros of its fraction dropped, in the layout's style."""
     text = moment.replace(tzinfo=None).isoformat(" " if style is TimeStyle.SQL else "T")
     if "." in text:
         text = text.rstrip("0")
-    return text if style is TimeStyle.SQL else text + "Z"
+    return (text if style is TimeStyle.SQL else text + "Z").encode()
 
 
 Span = tuple[datetime | None, datetime | None]
 
 
-def span(written: Iterable[str | None]) -> Span:
+def span(written: Iterable[bytes | None]) -> Span:
     """The first and the last of some instants as `write` writes them in one style; both None where
     there is none."""
-    present = list(filter(None, written))
-    if not present:
-        return None, None
     # Without the zone they sort as text.
-    bare = "\n".join(present).replace("Z", "").split("\n")
-    return reread(min(bare)), reread(max(bare))
+    bare = [text.removesuffix(b"Z") for text in written if text]
+    return (reread(min(bare)), reread(max(bare))) if bare else (None, None)
 
 
-def reread(written: str) -> datetime:
+def reread(written: bytes) -> datetime:
     """The inverse of `write`."""
-    return read(written)[0]
+    return read(written.decode())[0]
 
 
-def of_one_day(texts: Sequence[str], style: TimeStyle) -> list[str] | None:
+def of_one_day(texts: Sequence[bytes], style: TimeStyle) -> list[bytes] | None:
     """Write a column of instants at once, by sweeps over all of its text; None when they are not
     all in the form ``YYYY-MM-DDThh:mm:ss.fffZ`` and of one date, as those of one batch mostly are.
 
     One date and one first digit of the hour leave few places where a digit can be too large.
     """
     count = len(texts)
-    text = "\n".join([*texts, ""])
-    data = text.encode()
+    data = b"\n".join([*texts, b""])
     if data.translate(_DIGITS) != _LINE * count:
         return None
     if any(data[n :: len(_LINE)] != data[n : n + 1] * count for n in _SAME):
@@ -98,17 +94,18 @@ def of_one_day(texts: Sequence[str], style: TimeStyle) -> list[str] | None:
     if any(data[n :: len(_LINE)].translate(None, allowed) for n, allowed in limits):
         return None
     try:
-        read(texts[0])
+        read(texts[0].decode())
     except Unfit:
         return None
+    lines = list(texts)
+    end = b"Z"
     if style is TimeStyle.SQL:
-        text = text.replace("T", " ").replace("Z", "")
-    lines = text.split("\n")[:-1]
-    end = "" if style is TimeStyle.SQL else "Z"
+        lines = data.replace(b"T", b" ").replace(b"Z", b"").split(b"\n")[:-1]
+        end = b""
     last_digits = data[_LAST :: len(_LINE)]
     at = last_digits.find(b"0")
     while at >= 0:
-        lines[at] = lines[at].removesuffix(end).rstrip("0").removesuffix(".") + end
+        lines[at] = lines[at].removesuffix(end).rstrip(b"0").removesuffix(b".") + end
         at = last_digits.find(b"0", at + 1)
     return lines
 
@@ -131,20 +128,29 @@ class Clock:
 
     def written(
         self, values: Sequence[Any], care: set[int], *, repeat: bool = True
-    ) -> Sequence[str | None]:
+    ) -> Sequence[bytes | None]:
         """The number of each value that is no text, does not fit, or loses digits, goes into
         ``care``, and None where it stood. ``repeat``: most of them come several times."""
         try:
-            if set(map(type, values)) == {str} and "" not in values:
-                if (of_a_day := of_one_day(values, self._style)) is not None:
-                    return of_a_day
-                if not repeat:
-                    return self._instants.written(values)
+            if not repeat and set(map(type, values)) == {str}:
+                of_a_day = of_one_day(list(map(str.encode, values)), self._style)
+                return of_a_day or self._instants.written(values)
             return list(map(self._times.__getitem__, values))
         except (Unfit, TypeError):
             return [self._one(n, value, care) for n, value in enumerate(values)]
 
-    def _one(self, n: int, value: Any, care: set[int]) -> str | None:
+    def copied(
+        self, texts: Sequence[bytes], care: set[int], *, repeat: bool = True
+    ) -> Sequence[bytes | None]:
+        """As `written`, for texts without line breaks that stand between the quotes of JSON strings;
+        what is empty is NULL."""
+        if not repeat and (of_a_day := of_one_day(texts, self._style)) is not None:
+            return of_a_day
+        # What does not come back as it was is no instant, nor was it before.
+        values = b"\n".join(texts).decode(errors="replace").split("\n")
+        return self.written(values, care, repeat=repeat)
+
+    def _one(self, n: int, value: Any, care: set[int]) -> bytes | None:
         if value is None or isinstance(value, str):
             with suppress(Unfit):
                 return self._times[value]
@@ -152,7 +158,7 @@ class Clock:
         return None
 
 
-class Times(dict[Any, "str | None"]):
+class Times(dict[Any, "bytes | None"]):
     """Remembers how texts of instants are written; null and the empty string are NULL. A text that
     does not fit, or loses digits, raises Unfit each time, so that the careful way looks at it."""
 
@@ -165,7 +171,7 @@ class Times(dict[Any, "str | None"]):
         self.clear()
         self[None] = self[""] = None
 
-    def __missing__(self, text: str) -> str:
+    def __missing__(self, text: str) -> bytes:
         written = self._instants.one(text)
         if len(self) > _MOST_REMEMBERED:
             self._forget()
@@ -187,7 +193,7 @@ class Instants:
         self._seconds = _Parts(lambda ss: self._write(f"{_A_MINUTE}{ss}Z")[_HEAD:_TAIL])
         self._tails = _Parts(self._tail)
 
-    def written(self, texts: Sequence[str]) -> list[str]:
+    def written(self, texts: Sequence[str]) -> list[bytes]:
         """Raises Unfit when one of them does not fit, or loses digits."""
         try:
             heads = map(self._heads.__getitem__, [text[:_HEAD] for text in texts])
@@ -197,7 +203,7 @@ class Instants:
         except Unfit:
             return list(map(self._write, texts))
 
-    def one(self, text: str) -> str:
+    def one(self, text: str) -> bytes:
         """Raises Unfit when it does not fit, or loses digits."""
         try:
             return (
@@ -208,12 +214,12 @@ class Instants:
         except Unfit:
             return self._write(text)
 
-    def _tail(self, tail: str) -> str:
+    def _tail(self, tail: str) -> bytes:
         if not tail.endswith("Z"):
             raise Unfit
         return self._write(f"{_A_MINUTE}00{tail}")[_TAIL:]
 
-    def _write(self, text: str) -> str:
+    def _write(self, text: str) -> bytes:
         moment, cut = read(text)
         if cut:
             raise Unfit
@@ -225,12 +231,12 @@ _HEAD = len("YYYY-MM-DDThh:mm:")
 _TAIL = len("YYYY-MM-DDThh:mm:ss")
 
 
-class _Parts(dict[str, str]):
-    def __init__(self, learn: Callable[[str], str]) -> None:
+class _Parts(dict[str, bytes]):
+    def __init__(self, learn: Callable[[str], bytes]) -> None:
         super().__init__()
         self._learn = learn
 
-    def __missing__(self, part: str) -> str:
+    def __missing__(self, part: str) -> bytes:
         if len(self) > _MOST_REMEMBERED:
             self.clear()
         self[part] = made = self._learn(part)
