@@ -132,9 +132,12 @@ class Clock:
         """The number of each value that is no text, does not fit, or loses digits, goes into
         ``care``, and None where it stood. ``repeat``: most of them come several times."""
         try:
-            if not repeat and set(map(type, values)) == {str}:
+            if set(map(type, values)) == {str} and "" not in values:
                 of_a_day = of_one_day(list(map(str.encode, values)), self._style)
-                return of_a_day or self._instants.written(values)
+                if of_a_day is not None:
+                    return of_a_day
+                if not repeat:
+                    return self._instants.written(values)
             return list(map(self._times.__getitem__, values))
         except (Unfit, TypeError):
             return [self._one(n, value, care) for n, value in enumerate(values)]
@@ -144,7 +147,7 @@ class Clock:
     ) -> Sequence[bytes | None]:
         """As `written`, for texts without line breaks that stand between the quotes of JSON strings;
         what is empty is NULL."""
-        if not repeat and (of_a_day := of_one_day(texts, self._style)) is not None:
+        if (of_a_day := of_one_day(texts, self._style)) is not None:
             return of_a_day
         # What does not come back as it was is no instant, nor was it before.
         values = b"\n".join(texts).decode(errors="replace").split("\n")
