@@ -1,37 +1,34 @@
-"""The records of a batch as lines of text, and what is in their braces."""
+"""The records of a batch as lines of text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import BytesIO
+from itertools import islice
 
-_BORDER = b"},\n{"
+_END, _BREAK = b"},\n", b",\n"
+_BORDER = _END + b"{"
 
 
-def lined(text: bytes, separator: bytes) -> bytes | None:
-    """The records of a batch, each in its line; None when they do not begin and end with a brace."""
+def lined(text: bytes, separator: bytes, most: int) -> list[bytes] | None:
+    """The records of a batch, each with a comma and a line break behind it, if each is in a line of its
+    own, as exports have them: that remains to be proved of every line. None when there are more
+    than ``most``, or the batch does not begin and end with a brace."""
     if not (text.startswith(b"{") and text.endswith(b"}")):
         return None
     border = b"}%b{" % separator
-    return text if border == _BORDER else text.replace(border, _BORDER)
+    if border != _BORDER:
+        text = text.replace(border, _BORDER)
+    # Many times as fast as `bytes.split`, which looks at one byte after the other.
+    lines = list(islice(BytesIO(text + _BREAK), most + 1))
+    return lines if len(lines) <= most else None
 
 
-def count(lines: bytes, most: int) -> int | None:
-    """How many lines these are; None when they are more than ``most``, or when one of them ends or
-    begins otherwise than a record does: a match that goes on beyond it might go on to the end."""
-    # Many times as fast as counting the breaks, since lines are long.
-    number = 1
-    at = lines.find(b"\n")
-    while at >= 0:
-        if number == most or lines[at - 2 : at + 2] != _BORDER:
+def insides(lines: Iterable[bytes]) -> list[bytes] | None:
+    """What the braces of each line enclose; None when one of them has none."""
+    made = []
+    for line in lines:
+        if not (line.startswith(b"{") and line.endswith(_END)):
             return None
-        number += 1
-        at = lines.find(b"\n", at + 1)
-    return number
-
-
-def insides(lines: bytes, numbers: Iterable[int]) -> list[bytes]:
-    """What the braces enclose in the lines with these numbers, for lines that were counted."""
-    *several, last = lines.split(b"\n")
-    # Only the last has no comma behind it.
-    several.append(last + b",")
-    return [several[n][1:-2] for n in numbers]
+        made.append(line[1 : -len(_END)])
+    return made

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hauserpy.decode.form import Form, Slot
+from hauserpy.decode.scenes import STOP
 
 INSIDE = rb'(?:[^"]++(?:(?<=\\)"[^"]*+)*+)'
 """What is in the quotes of a string, if it is not empty. It remains to be looked at: a line break or
@@ -27,9 +28,6 @@ _VALUE = rb"(?:%(text)b|[-+.0-9A-Za-z]++|\[%(flat)b(?:%(text)b%(flat)b)*+\]|\{%(
 
 MemberOf = Callable[[Slot], bytes]
 """Gives the expression of a field's member, which begins with a comma and has one group."""
-
-OPENING, BODY = "{", "}"
-"""The groups of a record's pattern that hold the parts of its scene: no names of fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,59 +48,41 @@ class Pattern:
         return list(zip(*rows, strict=True)) if self.expression.groups > 1 else [tuple(rows)]
 
 
-def of_records(form: Form, member: MemberOf) -> Pattern:
-    """Matches a record in a line of its own, with a comma behind all but the last. Of the scene, it
-    proves no more than where it stands: `of_scenes` does the rest. Where there is no opening, the
-    first member has a brace in the place of its comma."""
-    if not form.body:
-        return _pattern(_members(form.event, member, begins=True) + _END, form.event)
-    body = form.body[0].field
-    slots = [Slot(OPENING), *form.event, Slot(BODY), *form.rest]
-    opening = rb"\{(%b)" % _up_to(form.event[0].field) if form.opening else b"()"
-    told = _up_to(form.rest[0].field) if form.rest else rb"[^\n]*"
-    return _pattern(
-        rb'%b%b(,"%b":%b)%b%b'
-        % (
-            opening,
-            _members(form.event, member, begins=not form.opening, before=body),
-            re.escape(body.encode()),
-            told,
-            _members(form.rest, member),
-            _END,
-        ),
-        slots,
-    )
+def of_events(form: Form, member: MemberOf) -> Pattern:
+    """Matches a record, or, where the form has scenes, what `hauserpy.decode.scenes` leaves of it when
+    it has cut off its scene. The member with which a record begins has a brace in the place of its
+    comma."""
+    slots = (*form.event, *form.rest)
+    expression = _members(form.event, member, begins=not form.opening)
+    if form.body:
+        expression += re.escape(STOP)
+    if form.rest or not form.body:
+        expression += _members(form.rest, member) + _END
+    return _pattern(expression, slots)
 
 
 def of_scenes(form: Form, member: MemberOf) -> Pattern:
-    """Matches the opening and the scene of a record as one line, with a comma before it."""
+    """Matches the opening and the body of a record."""
     slots = (*form.opening, *form.body)
-    return _pattern(_members(slots, member) + b"$", slots)
+    end = re.escape(STOP) if form.rest else _END
+    return _pattern(_members(slots, member, begins=bool(form.opening)) + end, slots)
 
 
-_END = rb"(?:\},$|\}\Z)"
+_END = rb"\},"
 
 
 def _pattern(line: bytes, slots: Sequence[Slot]) -> Pattern:
-    expression = re.compile(rb"^(?:%b|[^\n]*$)" % line, re.MULTILINE)
+    expression = re.compile(rb"^(?:%b$|[^\n]*$)" % line, re.MULTILINE)
     return Pattern(tuple(slot.field for slot in slots), expression)
 
 
-def _up_to(field: str) -> bytes:
-    """Everything before the member of that name, in the same line: a comma comes before its end."""
-    return rb'[^,]*+(?:,(?!"%b":)[^\n][^,]*+)*+' % re.escape(field.encode())
-
-
-def _members(
-    slots: Sequence[Slot], member: MemberOf, *, begins: bool = False, before: str = ""
-) -> bytes:
+def _members(slots: Sequence[Slot], member: MemberOf, *, begins: bool = False) -> bytes:
     """The slots one behind the other, each an atom, or each few that come together: what they have
-    once taken they do not give back. ``begins``: a record begins with them; ``before``: that field
-    follows."""
+    once taken they do not give back. ``begins``: a record begins with them."""
     atoms: list[tuple[Slot, bytes]] = []
     for number, slot in enumerate(slots):
         if not slot.field:
-            later = {s.field for s in slots[number:]} | {before}
+            later = {s.field for s in slots[number:]}
             atoms.append((slot, b"(%b)" % _customs(sorted(later - {""}))))
             continue
         one = member(slot)

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 from itertools import chain, groupby, islice, repeat
-from operator import add
 from typing import Any
 
 from hauserpy.decode import pattern
 from hauserpy.decode.form import Form, Slot
-from hauserpy.decode.lines import count, insides, lined
+from hauserpy.decode.lines import insides, lined
 from hauserpy.decode.members import objects
-from hauserpy.decode.pattern import BODY, OPENING, Pattern
+from hauserpy.decode.pattern import Pattern
+from hauserpy.decode.scenes import Cut, Cutter
 from hauserpy.decode.split import Batch
 from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
 from hauserpy.model import FieldType, Layout, Window
@@ -68,11 +68,10 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """The events or scenes of a batch: ``groups`` as they were matched, ``columns`` as they are
-    written, by number, and of those that have custom variables these and their JSON. ``care`` has
-    the numbers of those for which all this has no meaning."""
+    """The events or scenes of a batch: their ``columns`` as they are written, by number, and of those
+    that have custom variables these and their JSON. ``care`` has the numbers of those for which all
+    this has no meaning."""
 
-    groups: list[tuple[bytes, ...]]
     columns: dict[int, Sequence[bytes]]
     customs: dict[int, tuple[dict[str, Any], bytes]]
     care: set[int]
@@ -99,12 +98,12 @@ class Copier:
         if PAGE_USER_AGENT in self._number:
             self._number[PAGE_AGENT] = self._number[PAGE_USER_AGENT]
         # Where a member is copied as it stands, that with which records begin has no comma.
-        begins = form.event[0]
-        braced = not form.opening and self._member(begins).startswith(b"(")
-        self._braced = begins.field if braced else None
-        self._events = self._part(pattern.of_records(form, self._member), form.event[0].field)
-        self._scenes: _Part | None = None
+        begins = (*form.opening, *form.event)[0]
+        self._braced = begins.field if self._member(begins).startswith(b"(") else None
+        self._events = self._part(pattern.of_events(form, self._member), form.event[0].field)
+        self._cutter: Cutter | None = None
         if form.body:
+            self._cutter = Cutter(form)
             first = (*form.opening, *form.body)[0].field
             of_scenes = pattern.of_scenes(form, self._member)
             self._scenes = self._part(of_scenes, first, self._events.places)
@@ -145,50 +144,34 @@ class Copier:
     def copied(self, batch: Batch) -> Copied | None:
         """None when the batch must be parsed whole; else its borders are proved, if the records that
         are left turn out to be objects."""
-        lines = lined(batch.text, self.form.separator)
+        lines = lined(batch.text, self.form.separator, MOST_AT_ONCE)
         if lines is None:
             return None
-        number = count(lines, MOST_AT_ONCE)
-        if number is None:
+        cut = Cut(b"".join(lines)[:-1], b"", [0] * len(lines))
+        if self._cutter is not None:
+            cut = self._cutter.cut(lines)
+        events = self._read(self._events, cut.events, len(lines))
+        if events is None or len(events.care) > len(lines) * _MOST_LEFT:
             return None
-        events = self._read(self._events, lines, number)
-        if events is None or len(events.care) > number * _MOST_LEFT:
-            return None
-        scenes, which = self._told(events)
+        scenes: _Read | None = _NO_SCENES
+        if self._cutter is not None:
+            scenes = self._read(self._scenes, cut.scenes, max(cut.which) + 1)
         if scenes is None:
             return None
         care = set(events.care)
         if scenes.care:
-            care.update(n for n, scene in enumerate(which) if scene in scenes.care)
-        made = self._lines(events, scenes, which, care)
-        if len(care) > number * _MOST_LEFT:
+            care.update(n for n, scene in enumerate(cut.which) if scene in scenes.care)
+        made = self._lines(events, scenes, cut.which, care)
+        if len(care) > len(lines) * _MOST_LEFT:
             return None
         if not care:
             return Copied(made, {}, *times.span(events.starts))
         numbers = sorted(care)
-        left = dict(zip(numbers, insides(lines, numbers), strict=True))
+        left = insides([lines[n] for n in numbers])
+        if left is None:
+            return None
         starts = [start for n, start in enumerate(events.starts) if n not in care]
-        return Copied(made, left, *times.span(starts))
-
-    def _told(self, events: _Read) -> tuple[_Read | None, list[int]]:
-        """The scenes, and which of them each event has."""
-        if self._scenes is None:
-            return _NO_BODYS, [0] * len(events.groups[0])
-        opening, body = map(self._events.pattern.groups.index, (OPENING, BODY))
-        openings, bodies = events.groups[opening], events.groups[body]
-        which: Sequence[bytes] = openings
-        text_of = dict(zip(openings, bodies, strict=True))
-        if list(map(text_of.__getitem__, openings)) == list(bodies):
-            # One scene to an opening, which is much shorter to look up.
-            text_of = dict(zip(text_of, map(add, text_of, text_of.values()), strict=True))
-        else:
-            which = list(map(add, openings, bodies))
-            text_of = dict(zip(which, which, strict=True))
-        texts = text_of.values()
-        number_of = {key: n for n, key in enumerate(text_of)}
-        # An opening has no comma before it.
-        lines = b",%b" % b"\n,".join(texts) if self.form.opening else b"\n".join(texts)
-        return self._read(self._scenes, lines, len(texts)), list(map(number_of.__getitem__, which))
+        return Copied(made, dict(zip(numbers, left, strict=True)), *times.span(starts))
 
     def _read(self, part: _Part, lines: bytes, count: int) -> _Read | None:
         """None when a match goes over the end of its line: something in it is open."""
@@ -212,7 +195,7 @@ class Copier:
                     starts = written
             else:
                 columns[number] = self._encoder.copied(number, key, values, care)
-        return _Read(groups, columns, self._customs(part, groups, care), care, starts)
+        return _Read(columns, self._customs(part, groups, care), care, starts)
 
     def _customs(
         self, part: _Part, groups: Sequence[Sequence[bytes]], care: set[int]
@@ -310,7 +293,7 @@ class Copier:
         return texts, places
 
 
-_NO_BODYS = _Read([], {}, {}, set(), ())
+_NO_SCENES = _Read({}, {}, set(), ())
 
 
 def _one_of(columns: Sequence[Sequence[bytes]], care: set[int]) -> Sequence[bytes]:

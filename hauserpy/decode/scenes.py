@@ -1,0 +1,100 @@
+"""Records cut in two: what happened, and the scene in which it did.
+
+An export says of every event all that is known of its page, session and person, over and over, in
+the same bytes, more than half of its text. Cut off, the text of each scene is worked on once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hauserpy.decode.form import Form, Slot
+
+STOP = b"{"
+"""Stands where something was cut off. Behind a whole member there is no brace in any record, and what
+a cut left open in a value is not closed by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Of records: ``events`` and ``scenes`` are texts of as many lines as there are events and
+    scenes, and ``which`` tells of every event which scene it has."""
+
+    events: bytes
+    scenes: bytes
+    which: Sequence[int]
+
+
+class Cutter:
+    """Cuts records ``opening event body rest`` (see `hauserpy.decode.form.Form`), lines as
+    `hauserpy.decode.lines.lined` gives them, into scenes ``opening body`` and events ``event rest``.
+
+    They are cut before the first members of event, body and rest, or before what looks like these
+    inside of a value: then the parts are not of the form. Of a record without them nothing is left.
+    """
+
+    def __init__(self, form: Form) -> None:
+        self._event = _begins(form.event) if form.opening else b""
+        self._body = _begins(form.body)
+        self._rest = _begins(form.rest)
+
+    def cut(self, lines: Sequence[bytes]) -> Cut:
+        return self._in_the_middle(lines) if self._rest else self._at_the_end(lines)
+
+    def _at_the_end(self, lines: Sequence[bytes]) -> Cut:
+        events: list[bytes] = []
+        which: list[int] = []
+        scenes: dict[bytes, int] = {}
+        # The body that a page's last event had, which mostly the next one has too.
+        bodies: dict[bytes, tuple[bytes, int]] = {}
+        for line in lines:
+            begin = line.find(self._event)
+            opening = line[:begin]
+            body, scene = bodies.get(opening, _NONE)
+            if not line.endswith(body):
+                at = line.find(self._body, begin)
+                if at < 0:
+                    events.append(b"")
+                    which.append(0)
+                    continue
+                body = line[at:]
+                scene = scenes.setdefault(opening + body, len(scenes))
+                bodies[opening] = body, scene
+            events.append(line[begin : -len(body)])
+            which.append(scene)
+        return Cut(_STOPPED.join(events) + STOP, b"".join(scenes)[:-1], which)
+
+    def _in_the_middle(self, lines: Sequence[bytes]) -> Cut:
+        events: list[bytes] = []
+        which: list[int] = []
+        scenes: dict[bytes, int] = {}
+        # With that with which the rest begins, so that it is known where they end.
+        bodies: dict[bytes, tuple[bytes, int]] = {}
+        for line in lines:
+            begin = line.find(self._event)
+            opening = line[:begin]
+            at = line.find(self._body, begin)
+            body, scene = bodies.get(opening, _NONE)
+            if not line.startswith(body, at):
+                end = line.find(self._rest, at)
+                if at < 0 or end < 0:
+                    events.append(b"")
+                    which.append(0)
+                    continue
+                body = line[at : end + len(self._rest)]
+                scene = scenes.setdefault(opening + line[at:end], len(scenes))
+                bodies[opening] = body, scene
+            rest = at + len(body) - len(self._rest)
+            events.append(line[begin:at] + STOP + line[rest:-1])
+            which.append(scene)
+        return Cut(b"\n".join(events), _STOPPED.join(scenes) + STOP, which)
+
+
+_STOPPED = STOP + b"\n"
+_NONE = STOP, 0
+"""No line ends with it, and no body begins with it."""
+
+
+def _begins(part: Sequence[Slot]) -> bytes:
+    return b',"%b":' % part[0].field.encode() if part else b""
