@@ -20,8 +20,11 @@ def lined(text: bytes, separator: bytes, most: int) -> list[bytes] | None:
     if border != _BORDER:
         text = text.replace(border, _BORDER)
     # Many times as fast as `bytes.split`, which looks at one byte after the other.
-    lines = list(islice(BytesIO(text + _BREAK), most + 1))
-    return lines if len(lines) <= most else None
+    lines = list(islice(BytesIO(text), most + 1))
+    if len(lines) > most:
+        return None
+    lines[-1] += _BREAK
+    return lines
 
 
 def insides(lines: Iterable[bytes]) -> list[bytes] | None:

@@ -48,12 +48,13 @@ class Cutter:
         scenes: dict[bytes, int] = {}
         # The body that a page's last event had, which mostly the next one has too.
         bodies: dict[bytes, tuple[bytes, int]] = {}
+        event_begins, body_begins = self._event, self._body
         for line in lines:
-            begin = line.find(self._event)
+            begin = line.find(event_begins)
             opening = line[:begin]
             body, scene = bodies.get(opening, _NONE)
             if not line.endswith(body):
-                at = line.find(self._body, begin)
+                at = line.find(body_begins, begin)
                 if at < 0:
                     events.append(b"")
                     which.append(0)
@@ -71,21 +72,22 @@ class Cutter:
         scenes: dict[bytes, int] = {}
         # With that with which the rest begins, so that it is known where they end.
         bodies: dict[bytes, tuple[bytes, int]] = {}
+        event_begins, body_begins, rest_begins = self._event, self._body, self._rest
         for line in lines:
-            begin = line.find(self._event)
+            begin = line.find(event_begins)
             opening = line[:begin]
-            at = line.find(self._body, begin)
+            at = line.find(body_begins, begin)
             body, scene = bodies.get(opening, _NONE)
             if not line.startswith(body, at):
-                end = line.find(self._rest, at)
+                end = line.find(rest_begins, at)
                 if at < 0 or end < 0:
                     events.append(b"")
                     which.append(0)
                     continue
-                body = line[at : end + len(self._rest)]
+                body = line[at : end + len(rest_begins)]
                 scene = scenes.setdefault(opening + line[at:end], len(scenes))
                 bodies[opening] = body, scene
-            rest = at + len(body) - len(self._rest)
+            rest = at + len(body) - len(rest_begins)
             events.append(line[begin:at] + STOP + line[rest:-1])
             which.append(scene)
         return Cut(b"\n".join(events), _STOPPED.join(scenes) + STOP, which)

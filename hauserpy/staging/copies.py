@@ -8,9 +8,9 @@ import orjson
 
 from hauserpy.model import FieldType
 
-_INT64 = rb"(?:0|-?(?:[1-8][0-9]{0,18}+|9(?:[01][0-9]{17}|2[01][0-9]{16}|[0-9]{0,17}+)))"
-"""Integers that an int64 holds for certain, without a sign where there is nothing to it."""
-_INT32 = rb"(?:0|-?[1-9][0-9]{0,8}+)"
+_DIGITS_64 = rb"9(?:[01][0-9]{17}|2[01][0-9]{16}|[0-9]{0,17}+)"
+_INT64 = rb"(?:[1-8][0-9]{0,18}+|0|%b|-(?:[1-8][0-9]{0,18}+|%b))" % (_DIGITS_64, _DIGITS_64)
+_INT32 = rb"(?:[1-9][0-9]{0,8}+|0|-[1-9][0-9]{0,8}+)"
 _REAL = (
     rb"(?:-?0\.(?:0{0,3}[1-9](?:[0-9]{0,8}[1-9])?|0)|-?[1-9][0-9]{0,5}+\.(?:[0-9]{0,8}[1-9]|0)"
     rb"|0|-?[1-9][0-9]{0,13}+)"
@@ -34,21 +34,19 @@ def checked(values: Sequence[bytes], most: int | None, care: set[int]) -> tuple[
     that are not the text of a JSON string go into ``care``, and so does any longer than ``most``."""
     together = b" ".join(values)
     escaped = []
-    plain = together
     if BACKSLASH in together:
         escaped = [n for n, value in enumerate(values) if BACKSLASH in value]
-        plain = b" ".join([value for value in values if BACKSLASH not in value])
-    if not _is_text(plain):
+    if not _is_text(together):
         care.update(n for n, v in enumerate(values) if BACKSLASH not in v and not _is_text(v))
     if most is not None and len(together) > most and max(map(len, values)) > most:
         care.update(n for n, value in enumerate(values) if len(value) > most)
     return together, escaped
 
 
-def _is_text(plain: bytes) -> bool:
-    """Whether it is UTF-8 without control characters; quotes do not count."""
+def _is_text(text: bytes) -> bool:
+    """Whether it is UTF-8 without control characters; quotes and escapes do not count."""
     try:
-        orjson.loads(b'"%b"' % plain.replace(b'"', b" "))
+        orjson.loads(b'"%b"' % text.replace(b'"', b" ").replace(b"\\", b" "))
     except orjson.JSONDecodeError:
         return False
     return True

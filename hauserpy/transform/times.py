@@ -67,9 +67,13 @@ Span = tuple[datetime | None, datetime | None]
 def span(written: Iterable[bytes | None]) -> Span:
     """The first and the last of some instants as `write` writes them in one style; both None where
     there is none."""
-    # Without the zone they sort as text.
-    bare = [text.removesuffix(b"Z") for text in written if text]
-    return (reread(min(bare)), reread(max(bare))) if bare else (None, None)
+    present = list(filter(None, written))
+    if not present:
+        return None, None
+    if present[0].endswith(b"Z"):
+        # Without the zone they sort as text.
+        present = [text[:-1] for text in present]
+    return reread(min(present)), reread(max(present))
 
 
 def reread(written: bytes) -> datetime:
