@@ -60,6 +60,7 @@ def running_s3() -> Iterator[S3Standin]:
     from moto.server import ThreadedMotoServer
 
     _make_conditions_atomic()
+    _read_models_once()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -88,6 +89,15 @@ def _make_conditions_atomic() -> None:
         handler = getattr(S3Response, name)
         if not hasattr(handler, "__wrapped__"):  # else done before
             setattr(S3Response, name, alone(handler))
+
+
+def _read_models_once() -> None:
+    """Every client of a new session reads the descriptions of AWS's services anew, which takes longer
+    than most tests."""
+    from botocore.loaders import JSONFileLoader
+
+    read = functools.cache(JSONFileLoader().load_file)
+    JSONFileLoader.load_file = lambda _, path: read(path)
 
 
 @pytest.fixture(scope="session")
