@@ -1,6 +1,7 @@
 """Makes loads in processes of their own, which die by kill -9 at a chosen request.
 
-Imports take longer than a load, so one process does them once and forks for each order. Orders come
+Imports take longer than a load, so one process does them once and forks for each order; the same
+goes for a first client of S3. Orders come
 as JSON lines on stdin, each a list of what to do at once; how the children ended goes to stdout.
 """
 
@@ -25,6 +26,7 @@ from hauserpy.destinations.s3 import S3
 from hauserpy.errors import LedgerMoved
 from hauserpy.fields import catalogue
 from hauserpy.model import Compression, LedgerEntry, Part, StageFormat
+from tests.standins.s3 import S3Standin, read_models_once
 
 MOVED = 3
 """The exit status of a child that another run was faster than."""
@@ -86,6 +88,8 @@ def load(order: dict[str, Any]) -> int:
 def main() -> None:
     for name in ("boto3", "google.cloud.storage"):
         importlib.import_module(name)
+    read_models_once()
+    S3Standin("http://nowhere.invalid").client()
     for line in sys.stdin:
         children = []
         for order in json.loads(line):

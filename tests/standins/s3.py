@@ -60,7 +60,7 @@ def running_s3() -> Iterator[S3Standin]:
     from moto.server import ThreadedMotoServer
 
     _make_conditions_atomic()
-    _read_models_once()
+    read_models_once()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -91,7 +91,7 @@ def _make_conditions_atomic() -> None:
             setattr(S3Response, name, alone(handler))
 
 
-def _read_models_once() -> None:
+def read_models_once() -> None:
     """Every client of a new session reads the descriptions of AWS's services anew, which takes longer
     than most tests."""
     from botocore.loaders import JSONFileLoader
