@@ -32,6 +32,7 @@ class Cutter:
 
     They are cut before the first members of event, body and rest, or before what looks like these
     inside of a value: then the parts are not of the form. Of a record without them nothing is left.
+    Where a form has no scenes, its records are events as they are.
     """
 
     def __init__(self, form: Form) -> None:
@@ -40,6 +41,8 @@ class Cutter:
         self._rest = _begins(form.rest)
 
     def cut(self, lines: Sequence[bytes]) -> Cut:
+        if not self._body:
+            return Cut(b"".join(lines)[:-1], b"", [0] * len(lines))
         return self._in_the_middle(lines) if self._rest else self._at_the_end(lines)
 
     def _at_the_end(self, lines: Sequence[bytes]) -> Cut:
@@ -50,6 +53,7 @@ class Cutter:
         bodies: dict[bytes, tuple[bytes, int]] = {}
         event_begins, body_begins = self._event, self._body
         for line in lines:
+            # Where it is not found, nor is what is looked for from there: -1 is the last byte.
             begin = line.find(event_begins)
             opening = line[:begin]
             body, scene = bodies.get(opening, _NONE)

@@ -23,7 +23,7 @@ from hauserpy.decode.form import Form, Slot
 from hauserpy.decode.lines import insides, lined
 from hauserpy.decode.members import objects
 from hauserpy.decode.pattern import Pattern
-from hauserpy.decode.scenes import Cut, Cutter
+from hauserpy.decode.scenes import Cutter
 from hauserpy.decode.split import Batch
 from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
 from hauserpy.model import FieldType, Layout, Window
@@ -101,9 +101,9 @@ class Copier:
         begins = (*form.opening, *form.event)[0]
         self._braced = begins.field if self._member(begins).startswith(b"(") else None
         self._events = self._part(pattern.of_events(form, self._member), form.event[0].field)
-        self._cutter: Cutter | None = None
+        self._cutter = Cutter(form)
+        self._scenes: _Part | None = None
         if form.body:
-            self._cutter = Cutter(form)
             first = (*form.opening, *form.body)[0].field
             of_scenes = pattern.of_scenes(form, self._member)
             self._scenes = self._part(of_scenes, first, self._events.places)
@@ -147,14 +147,12 @@ class Copier:
         lines = lined(batch.text, self.form.separator, MOST_AT_ONCE)
         if lines is None:
             return None
-        cut = Cut(b"".join(lines)[:-1], b"", [0] * len(lines))
-        if self._cutter is not None:
-            cut = self._cutter.cut(lines)
+        cut = self._cutter.cut(lines)
         events = self._read(self._events, cut.events, len(lines))
         if events is None or len(events.care) > len(lines) * _MOST_LEFT:
             return None
         scenes: _Read | None = _NO_SCENES
-        if self._cutter is not None:
+        if self._scenes is not None:
             scenes = self._read(self._scenes, cut.scenes, max(cut.which) + 1)
         if scenes is None:
             return None
