@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from hauserpy.decode.gunzip import gunzip
 from hauserpy.decode.pattern import Pattern
 from hauserpy.decode.reader import Reader
+from hauserpy.decode.scenes import Cutter
 from hauserpy.decode.split import split
 from hauserpy.mockapi.synthetic import END
 from hauserpy.model import BEGINNING, Window
@@ -27,6 +28,7 @@ _T = TypeVar("_T")
 _MOST_RECORD_BYTES = 16 << 20
 _READ = 1 << 18
 _INSIDE: dict[str, tuple[Any, str]] = {
+    "cut": (Cutter, "cut"),
     "match": (Pattern, "columns"),
     "parse": (Reader, "read"),
     "deflate": (convert, "deflate"),
@@ -93,7 +95,7 @@ def measure(body: Path, form: str) -> dict[str, float]:
     # The border is looked for while the text is unpacked.
     watch.seconds["split"] -= watch.seconds["gunzip"]
     watch.seconds["copy"] -= sum(watch.seconds[stage] for stage in _INSIDE)
-    order = ("gunzip", "split", "match", "copy", "parse", "deflate", "hash", "write")
+    order = ("gunzip", "split", "cut", "match", "copy", "parse", "deflate", "hash", "write")
     return {s: watch.seconds[s] / json_bytes * 1e8 for s in order if watch.seconds[s]}
 
 
