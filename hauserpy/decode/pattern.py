@@ -18,11 +18,11 @@ INSIDE = rb'(?:[^"]++(?:(?<=\\)"[^"]*+)*+)'
 an escape that is none may be in it, and it goes on too far where it ends with a backslash."""
 TEXT = rb'"%b?+"' % INSIDE
 
-_FLAT = rb'[^"\[\]{}]*+'
-_VALUE = rb"(?:%(text)b|[-+.0-9A-Za-z]++|\[%(flat)b(?:%(text)b%(flat)b)*+\]|\{%(flat)b(?:%(text)b%(flat)b)*+\})" % {
-    b"text": TEXT,
-    b"flat": _FLAT,
-}  # fmt: skip
+_FLAT = rb'[^"\[\]{}\n]*+'
+_INNER = rb'%b(?:"(?:[^"\n]++(?:(?<=\\)"[^"\n]*+)*+)?+"%b)*+' % (_FLAT, _FLAT)
+"""In an array or an object, with no line break: what begins in its middle, behind a text that went on
+too far, may else go on to the end of the batch, and so for every record."""
+_VALUE = rb"(?:%b|[-+.0-9A-Za-z]++|\[%b\]|\{%b\})" % (TEXT, _INNER, _INNER)
 """Whatever may be a value, nothing nested in it twice: it remains to be parsed."""
 
 
@@ -62,10 +62,11 @@ def of_events(form: Form, member: MemberOf) -> Pattern:
 
 
 def of_scenes(form: Form, member: MemberOf) -> Pattern:
-    """Matches the opening and the body of a record."""
-    slots = (*form.opening, *form.body)
+    """Matches the scene of a record, as `hauserpy.decode.scenes` gives it."""
+    opening = _members(form.opening, member, begins=True)
     end = re.escape(STOP) if form.rest else _END
-    return _pattern(_members(slots, member, begins=bool(form.opening)) + end, slots)
+    expression = opening + re.escape(STOP) + _members(form.body, member) + end
+    return _pattern(expression, (*form.opening, *form.body))
 
 
 _END = rb"\},"

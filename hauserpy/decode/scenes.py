@@ -31,8 +31,8 @@ class Cutter:
     `hauserpy.decode.lines.lined` gives them, into scenes ``opening body`` and events ``event rest``.
 
     They are cut before the first members of event, body and rest, or before what looks like these
-    inside of a value: then the parts are not of the form. Of a record without them nothing is left.
-    Where a form has no scenes, its records are events as they are.
+    inside of a value: then STOP stands inside of it, and the part is not of the form. Of a record
+    without them nothing is left. Where a form has no scenes, its records are events as they are.
     """
 
     def __init__(self, form: Form) -> None:
@@ -64,7 +64,7 @@ class Cutter:
                     which.append(0)
                     continue
                 body = line[at:]
-                scene = scenes.setdefault(opening + body, len(scenes))
+                scene = scenes.setdefault(opening + STOP + body, len(scenes))
                 bodies[opening] = body, scene
             events.append(line[begin : -len(body)])
             which.append(scene)
@@ -89,7 +89,7 @@ class Cutter:
                     which.append(0)
                     continue
                 body = line[at : end + len(rest_begins)]
-                scene = scenes.setdefault(opening + line[at:end], len(scenes))
+                scene = scenes.setdefault(opening + STOP + line[at:end], len(scenes))
                 bodies[opening] = body, scene
             rest = at + len(body) - len(rest_begins)
             events.append(line[begin:at] + STOP + line[rest:-1])

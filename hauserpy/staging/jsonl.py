@@ -42,6 +42,8 @@ class JsonLinesEncoder:
             # `any` ends with the first value that is not zero or empty.
             if any(column) or column.count(None) < len(column)
         ]
+        if not members:
+            return [b""] * rows.count
         return [line[1:] for line in map(b"".join, zip(*members, strict=True))]
 
     def joined(self, lines: Sequence[bytes]) -> bytes:

@@ -48,7 +48,7 @@ def put_together(cut: Cut, form: Form) -> list[bytes]:
         if not form.body:
             made.append(event)
             continue
-        opening, _, body = scenes[number].partition(b',"PageUrl"')
+        opening, _, body = scenes[number].partition(STOP + b',"PageUrl"')
         event, _, rest = event.partition(STOP) if form.opening else (event[:-1], b"", b"")
         made.append(opening + event + b',"PageUrl"' + body.removesuffix(STOP) + rest)
     return [one.removesuffix(b",") for one in made]

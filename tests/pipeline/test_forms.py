@@ -305,6 +305,49 @@ def test_a_border_inside_a_value_is_made_good_by_no_other() -> None:
     assert_copied_or_parsed_is_the_same(batch, USUAL, LAYOUTS["csv"])
 
 
+def test_rows_of_nothing() -> None:
+    """No destination has a layout without CustomVars, which are never nothing."""
+    columns = tuple(c for c in FILE_COLUMNS if c.type is not FieldType.CUSTOM_VARS)
+    layout = Layout(columns, format=StageFormat.JSONL)
+    found = outcome(layout, batch_of(["{}", '{"x":1}']), None)
+    assert isinstance(found, Converted) and found.data == b"{}\n{}\n"
+    texts = [told(n).text() for n in range(9)]
+    form = learned(
+        [orjson.loads(told(n).text()) for n in range(60)], b",\n", frozenset(fields_of(columns))
+    )
+    assert form is not None
+    for batch in (batch_of(["{}", *texts]), batch_of([*texts, "{}", "{}"])):
+        assert_copied_or_parsed_is_the_same(batch, form, layout)
+
+
+_PARTS = ("opening", "event", "scene", "rest")
+
+
+@pytest.mark.parametrize("into", _PARTS)
+@pytest.mark.parametrize("torn", ["event", "scene", "rest", "event scene", "event scene rest"])
+def test_parts_that_stand_inside_of_a_value(torn: str, into: str) -> None:
+    """They belong to that value, also where what is left has the look of a record without them."""
+    for middle, outside, followed in itertools.product((False, True), repeat=3):
+        records = [told(n, middle=middle) for n in range(9)]
+        one = records[5]
+        inside: Members = [("a", "1")]
+        for part in torn.split():
+            inside += getattr(one, part)
+            if not outside:
+                setattr(one, part, [])
+        if followed:
+            inside += [("PageStart", "4"), ("PageNumInfos", "5")]
+        members = ",".join(f"{json.dumps(key)}:{value}" for key, value in inside)
+        getattr(one, into).append(("x", f"{{{members}}}"))
+        batch = batch_of(record.text() for record in records)
+        for name in ("csv", "jsonl", "redshift"):
+            wanted = outcome(LAYOUTS[name], batch, None)
+            assert isinstance(wanted, Converted)
+            for alone in (False, True):
+                found = outcome(LAYOUTS[name], batch, FORMS[middle, alone, ",\n"])
+                assert found == wanted, (name, middle, outside, followed, alone)
+
+
 _BREAKS = {
     "inside a record": ('{"IndvId":1,\n"PageId":1,"EventStart":null}', 1),
     "inside a record, like a border": ('{"IndvId":1,"a":[{"b":1},\n{"c":2}],"EventStart":null}', 1),
