@@ -358,7 +358,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What `Destination.prepare` asks the pipeline for: which columns, and how rows are staged."""
+    """What `Destination.prepare` asks the pipeline for: which columns, none of the same field as
+    another, and how rows are staged."""
 
     columns: tuple[Column, ...]
     format: StageFormat = StageFormat.CSV

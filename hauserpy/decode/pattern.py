@@ -13,15 +13,27 @@ from dataclasses import dataclass
 from hauserpy.decode.form import Form, Slot
 from hauserpy.decode.scenes import STOP
 
-INSIDE = rb'(?:[^"]++(?:(?<=\\)"[^"]*+)*+)'
+# Python before 3.11.5 goes on behind what it has matched of a possessive group that fails (gh-100061).
+_POSSESSIVE_IS_SOUND = re.fullmatch(rb"(?:ab?c)?+", b"a") is None
+
+
+def once_taken(expression: bytes, times: bytes) -> bytes:
+    """The expression, ``times`` a quantifier; what it has taken it does not give back."""
+    group = b"(?:%b)%b" % (expression, times)
+    # An atomic group comes to the same, and takes a fifth more of the whole match.
+    return group + b"+" if _POSSESSIVE_IS_SOUND else b"(?>%b)" % group
+
+
+INSIDE = rb'(?:[^"]++%b)' % once_taken(rb'(?<=\\)"[^"]*+', b"*")
 """What is in the quotes of a string, if it is not empty. It remains to be looked at: a line break or
 an escape that is none may be in it, and it goes on too far where it ends with a backslash."""
-TEXT = rb'"%b?+"' % INSIDE
+TEXT = rb'"%b"' % once_taken(INSIDE, b"?")
 
 _FLAT = rb'[^"\[\]{}\n]*+'
-_INNER = rb'%b(?:"(?:[^"\n]++(?:(?<=\\)"[^"\n]*+)*+)?+"%b)*+' % (_FLAT, _FLAT)
-"""In an array or an object, with no line break: what begins in its middle, behind a text that went on
-too far, may else go on to the end of the batch, and so for every record."""
+_IN_A_LINE = rb'[^"\n]++%b' % once_taken(rb'(?<=\\)"[^"\n]*+', b"*")
+_INNER = _FLAT + once_taken(b'"%b"%b' % (once_taken(_IN_A_LINE, b"?"), _FLAT), b"*")
+"""In an array or an object, without line breaks: else what follows a text that went on too far may go
+on to the end of the batch, once a record."""
 _VALUE = rb"(?:%b|[-+.0-9A-Za-z]++|\[%b\]|\{%b\})" % (TEXT, _INNER, _INNER)
 """Whatever may be a value, nothing nested in it twice: it remains to be parsed."""
 
@@ -97,7 +109,7 @@ def _members(slots: Sequence[Slot], member: MemberOf, *, begins: bool = False) -
         else:
             atoms.append((slot, one))
     return b"".join(
-        one if slot.always or not slot.field else b"(?:%b)?+" % one for slot, one in atoms
+        one if slot.always or not slot.field else once_taken(one, b"?") for slot, one in atoms
     )
 
 
@@ -105,4 +117,4 @@ def _customs(later: Sequence[str]) -> bytes:
     """Any number of custom variables: members of none of the names that come ``later``."""
     names = b"|".join(re.escape(name.encode()) for name in later)
     other = rb'(?!"(?:%b)":)' % names if names else b""
-    return rb"(?:,%b%b:%b)*+" % (other, TEXT, _VALUE)
+    return once_taken(rb",%b%b:%b" % (other, TEXT, _VALUE), b"*")

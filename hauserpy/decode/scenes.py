@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from hauserpy.decode.form import Form, Slot
 
 STOP = b"{"
-"""Stands where something was cut off. Behind a whole member there is no brace in any record, and what
-a cut left open in a value is not closed by it."""
+"""Stands where something was cut off, and must be matched there: so what is before it are whole
+members. A value that a cut left open is not closed by it, and has no brace where it would be flat.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
     """Of records: ``events`` and ``scenes`` are texts of as many lines as there are events and
-    scenes, and ``which`` tells of every event which scene it has."""
+    scenes, and ``which`` tells of every event which scene it has. Of a record that was not cut,
+    nothing is in either."""
 
     events: bytes
     scenes: bytes
@@ -31,8 +33,8 @@ class Cutter:
     `hauserpy.decode.lines.lined` gives them, into scenes ``opening body`` and events ``event rest``.
 
     They are cut before the first members of event, body and rest, or before what looks like these
-    inside of a value: then STOP stands inside of it, and the part is not of the form. Of a record
-    without them nothing is left. Where a form has no scenes, its records are events as they are.
+    inside of a value: then STOP stands inside of it, and the part is not of the form. A record
+    without them is not cut. Where a form has no scenes, its records are events as they are.
     """
 
     def __init__(self, form: Form) -> None:
@@ -49,7 +51,8 @@ class Cutter:
         events: list[bytes] = []
         which: list[int] = []
         scenes: dict[bytes, int] = {}
-        # The body that a page's last event had, which mostly the next one has too.
+        # The body that a page's last event had, which mostly the next one has too. If it has not the
+        # first of what looks like a body but a later one, its event is not of the form.
         bodies: dict[bytes, tuple[bytes, int]] = {}
         event_begins, body_begins = self._event, self._body
         for line in lines:
@@ -61,7 +64,7 @@ class Cutter:
                 at = line.find(body_begins, begin)
                 if at < 0:
                     events.append(b"")
-                    which.append(0)
+                    which.append(scenes.setdefault(b"\n", len(scenes)))
                     continue
                 body = line[at:]
                 scene = scenes.setdefault(opening + STOP + body, len(scenes))
@@ -74,7 +77,7 @@ class Cutter:
         events: list[bytes] = []
         which: list[int] = []
         scenes: dict[bytes, int] = {}
-        # With that with which the rest begins, so that it is known where they end.
+        # Each with what the rest begins with, so that none passes for a longer one.
         bodies: dict[bytes, tuple[bytes, int]] = {}
         event_begins, body_begins, rest_begins = self._event, self._body, self._rest
         for line in lines:
@@ -86,7 +89,7 @@ class Cutter:
                 end = line.find(rest_begins, at)
                 if at < 0 or end < 0:
                     events.append(b"")
-                    which.append(0)
+                    which.append(scenes.setdefault(b"", len(scenes)))
                     continue
                 body = line[at : end + len(rest_begins)]
                 scene = scenes.setdefault(opening + STOP + line[at:end], len(scenes))

@@ -1,11 +1,10 @@
 """Lines of the staged format, put together from copies of what JSON says, without parsing it.
 
 An export writes most values as the staged format would. So where the form of records is known
-(`hauserpy.decode.form`), a line is a match of its pattern and what is copied from that. An export also
-says of every event all that is known of its page, session and person, over and over, in the same
-bytes, more than half of its text: each text of such a scene is worked on once in a batch. Of what
-does not match, nobody says that it is wrong: it is left to be parsed. Whether a line comes about
-this way or the other, it is the same to the byte.
+(`hauserpy.decode.form`), a line is a match of its pattern and what is copied from that, once a batch
+for each scene that many events have (`hauserpy.decode.scenes`). Of what does not match, nobody says
+that it is wrong: it is left to be parsed. Whether a line comes about this way or the other, it is
+the same to the byte.
 """
 
 from __future__ import annotations
@@ -171,9 +170,9 @@ class Copier:
         starts = [start for n, start in enumerate(events.starts) if n not in care]
         return Copied(made, dict(zip(numbers, left, strict=True)), *times.span(starts))
 
-    def _read(self, part: _Part, lines: bytes, count: int) -> _Read | None:
+    def _read(self, part: _Part, text: bytes, count: int) -> _Read | None:
         """None when a match goes over the end of its line: something in it is open."""
-        groups = part.pattern.columns(lines)
+        groups = part.pattern.columns(text)
         if len(groups[0]) != count:
             return None
         care = {n for n, value in enumerate(groups[part.first]) if not value}
@@ -249,7 +248,7 @@ class Copier:
                     entries = self._encoder.objects(number, texts)
                     fields.append(map(entries.__getitem__, places))
         glue, lead = self._encoder.glue, self._encoder.lead
-        # The shared ones may go on for ever.
+        # What is the same in all rows repeats for ever.
         if not lead:
             return list(map(glue.join, zip(*fields, strict=False)))
         # It is taken from the first entries, which are shorter than lines, unless these are empty.

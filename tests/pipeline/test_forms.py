@@ -305,6 +305,19 @@ def test_a_border_inside_a_value_is_made_good_by_no_other() -> None:
     assert_copied_or_parsed_is_the_same(batch, USUAL, LAYOUTS["csv"])
 
 
+@pytest.mark.parametrize("middle", [False, True])
+def test_records_that_cannot_be_cut_take_no_part_in_a_scene(middle: bool) -> None:
+    """A scene may be long, and there may be a thousand of them."""
+    records = [told(n, middle=middle) for n in range(9)]
+    url = json.dumps("x" * 10_000)
+    records[0].scene = [(k, url if k == "PageUrl" else v) for k, v in records[0].scene]
+    texts = [records[0].text(), "{}", *(record.text() for record in records[1:]), "{}"]
+    found = copied(batch_of(texts), FORMS[middle, False, ",\n"])
+    assert found is not None and found.left == {1: b"", 10: b""}
+    assert len(found.lines[0]) > 10_000
+    assert max(len(found.lines[n]) for n in found.left) < 200
+
+
 def test_rows_of_nothing() -> None:
     """No destination has a layout without CustomVars, which are never nothing."""
     columns = tuple(c for c in FILE_COLUMNS if c.type is not FieldType.CUSTOM_VARS)
