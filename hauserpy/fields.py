@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from hauserpy.errors import DestinationRefused
-from hauserpy.model import Column, FieldType
+from hauserpy.layout import Column, FieldType
 
 CUSTOM_VARS = "CustomVars"
 BUNDLE_START = "BundleStartTime"

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
 
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import LedgerMoved, LedgerUnreadable
-from hauserpy.model import BEGINNING, Bundle, Clip, EntryKind, LedgerEntry, Window, rfc3339
+from hauserpy.model import BEGINNING, Bundle, Clip, Window, rfc3339
 
 BASELINE_LOAD = "hauser-baseline"
 """The load id of the entry that stands for what the Go hauser loaded before we came."""

@@ -1,17 +1,15 @@
-"""The values that pass between the rooms: windows, bundles, ledger entries, layouts, parts."""
+"""The values that pass between the rooms: times, windows, bundles, counts of changes, staged parts."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
-
-from hauserpy.errors import LedgerUnreadable
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """Where time begins for the ledger: the export API counts in Unix seconds."""
@@ -87,15 +85,6 @@ class Bundle:
         return f"{self.id} ({self.window})"
 
 
-class EntryKind(StrEnum):
-    SYNC = "sync"
-    BACKFILL = "backfill"
-    SKIP = "skip"
-    """Given up, with a reason; no rows."""
-    HAUSER = "hauser"
-    """The baseline: what the Go hauser loaded before we came."""
-
-
 class ChangeKind(StrEnum):
     """The ways in which hauserpy alters data; each is counted by column (design 3)."""
 
@@ -153,232 +142,6 @@ class Changes(dict[tuple[ChangeKind, str], int]):
         for one in several:
             made.merge(one)
         return made
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A data file or object that holds an entry's rows. ``digest`` is ``sha256:…`` or ``etag:…``."""
-
-    name: str
-    size: int
-    digest: str
-
-
-ENTRY_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """One loaded window. ``load`` is a uuid made for each attempt; the ledger compares by it."""
-
-    window: Window
-    kind: EntryKind
-    bundle: str
-    load: str
-    records: int = 0
-    bytes: int = 0
-    """Of the gunzipped bundle."""
-    changes: Changes = field(default_factory=Changes)
-    first_event: datetime | None = None
-    last_event: datetime | None = None
-    """Least and greatest EventStart of the rows; None when no row has one."""
-    loaded_at: datetime | None = None
-    reason: str = ""
-    """Why it was given up (kind ``skip``)."""
-    files: tuple[StoredFile, ...] = ()
-    version: int = ENTRY_VERSION
-
-    def with_files(self, files: Iterable[StoredFile]) -> LedgerEntry:
-        return replace(self, files=tuple(files))
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object with times as RFC 3339; `from_json` is its inverse."""
-        return {
-            "start": rfc3339(self.window.start),
-            "stop": rfc3339(self.window.stop),
-            "kind": self.kind.value,
-            "bundle": self.bundle,
-            "load": self.load,
-            "records": self.records,
-            "bytes": self.bytes,
-            "changes": self.changes.to_json(),
-            "first_event": _text(self.first_event),
-            "last_event": _text(self.last_event),
-            "loaded_at": _text(self.loaded_at),
-            "reason": self.reason,
-            "files": [{"name": f.name, "size": f.size, "digest": f.digest} for f in self.files],
-            "version": self.version,
-        }
-
-    @classmethod
-    def from_json(
-        cls,
-        data: Mapping[str, Any],
-        place: str = "an entry of the ledger",
-        names: Mapping[str, str] | None = None,
-    ) -> LedgerEntry:
-        """Raises LedgerUnreadable when a key is missing, wrong, or of a newer version.
-
-        ``place`` is what a message calls the entry; ``names``, by key, what it calls the keys there.
-        """
-        key = ""
-
-        def wrong(problem: str) -> LedgerUnreadable:
-            name = names[key] if names else f'"{key}"'
-            return LedgerUnreadable(
-                f"{place} cannot be read: {name} {problem}.",
-                "Restore the ledger from a backup; hauserpy never takes it for an empty one.",
-            )
-
-        values: dict[str, Any] = {}
-        try:
-            for key, (read, _) in _READERS.items():
-                values[key] = read(data[key])
-                if key == "version" and values[key] > ENTRY_VERSION:
-                    raise LedgerUnreadable(
-                        f"{place} is of version {values[key]}; this hauserpy reads up to"
-                        f" {ENTRY_VERSION}.",
-                        "Upgrade hauserpy; nothing was changed.",
-                    )
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            if key not in data:
-                raise wrong("is missing") from error
-            raise wrong(f"is {shown(data[key])}, and must be {_READERS[key][1]}") from error
-        start, stop = values.pop("start"), values.pop("stop")
-        if stop < start:
-            key = "stop"
-            raise wrong(f"is {shown(data[key])}, before the window starts")
-        return cls(window=Window(start, stop), **values)
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else rfc3339(moment)
-
-
-def _load_id(value: Any) -> str:
-    # Two entries without one would pass for each other where loads are compared.
-    if not isinstance(value, str) or not value:
-        raise ValueError("there is none")
-    return value
-
-
-def _optional(text: str | None) -> datetime | None:
-    return None if text is None else read_rfc3339(text)
-
-
-def _files(listed: Any) -> tuple[StoredFile, ...]:
-    return tuple(StoredFile(str(f["name"]), int(f["size"]), str(f["digest"])) for f in listed)
-
-
-_READERS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
-    "version": (int, "a whole number"),
-    "start": (read_rfc3339, A_TIME),
-    "stop": (read_rfc3339, A_TIME),
-    "kind": (EntryKind, f"one of {', '.join(EntryKind)}"),
-    "bundle": (str, "text"),
-    "load": (_load_id, "the id of a load"),
-    "records": (int, "a whole number"),
-    "bytes": (int, "a whole number"),
-    "changes": (Changes.from_json, "counts by kind and column"),
-    "first_event": (_optional, A_TIME),
-    "last_event": (_optional, A_TIME),
-    "loaded_at": (_optional, A_TIME),
-    "reason": (str, "text"),
-    "files": (_files, "a list of files, each with name, size and digest"),
-}
-"""How an entry's values are read, the version first, and what each must be."""
-
-
-class FieldType(StrEnum):
-    """What a column can hold; the names are SQL's, loosely."""
-
-    INT64 = "int64"
-    INT32 = "int32"
-    FLOAT64 = "float64"
-    STRING = "string"
-    TIME = "time"
-    """An instant in UTC, to the microsecond."""
-    CUSTOM_VARS = "custom_vars"
-    """One JSON object of every key that has no column of its own."""
-    WINDOW_START = "window_start"
-    """The start of the window that the row was loaded for."""
-
-
-class StageFormat(StrEnum):
-    CSV = "csv"
-    JSONL = "jsonl"
-    PARQUET = "parquet"
-    RAW = "raw"
-    """The array as it was served, validated like the rest."""
-
-
-class Compression(StrEnum):
-    NONE = "none"
-    GZIP = "gzip"
-
-
-def extension(format: StageFormat, compression: Compression) -> str:
-    """``csv``, ``jsonl.gz``, ``parquet``; raw is ``json``, as hauser names it."""
-    name = "json" if format is StageFormat.RAW else format.value
-    if compression is Compression.GZIP and format is not StageFormat.PARQUET:
-        return f"{name}.gz"
-    return name
-
-
-class TimeStyle(StrEnum):
-    RFC3339 = "rfc3339"
-    """``2026-11-23T04:00:00.25Z``: trailing zeros dropped, as hauser writes it."""
-    SQL = "sql"
-    """``2026-11-23 04:00:00.25``: UTC without a zone, for a TIMESTAMP column."""
-
-
-class CustomVarsKind(StrEnum):
-    TEXT = "text"
-    """JSON text in a string column."""
-    OBJECT = "object"
-    """An object inside the row (JSON Lines)."""
-    TYPED = "typed"
-    """JSON text for a JSON or SUPER column: numbers that are neither an int64 nor exactly a double
-    become strings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column that hauserpy fills.
-
-    ``name`` is the destination's; ``field`` the catalogue's (`hauserpy.fields`). ``max_bytes``
-    bounds text in UTF-8 bytes, or in what the layout measures by; None is unbounded.
-    """
-
-    name: str
-    field: str
-    type: FieldType
-    max_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What `Destination.prepare` asks the pipeline for: which columns, none of the same field as
-    another, and how rows are staged."""
-
-    columns: tuple[Column, ...]
-    format: StageFormat = StageFormat.CSV
-    compression: Compression = Compression.NONE
-    header: bool = True
-    """CSV: the first line of the file names the columns."""
-    null: str = ""
-    """CSV: how NULL is written in a string column; elsewhere NULL is an empty field. Where this is
-    not empty, an empty string is an empty field; where it is, an empty string is ``""``."""
-    time_style: TimeStyle = TimeStyle.RFC3339
-    custom_vars: CustomVarsKind = CustomVarsKind.TEXT
-    custom_value_bytes: int | None = None
-    """The most bytes that one string inside CustomVars may have (SUPER)."""
-    in_characters: bool = False
-    """The bounds of columns count Unicode characters (code points), as BigQuery does."""
-    int64_as_text: bool = False
-    """JSON Lines: int64 columns are written as strings, since readers may use doubles."""
-    part_bytes: int | None = None
-    """None: one file with the rows in order. Else files of about so many bytes, in any order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from hauserpy.fields import catalogue, table_columns
-from hauserpy.model import Clip, FieldType, Layout, Staged, Window
+from hauserpy.layout import FieldType, Layout
+from hauserpy.model import Clip, Staged, Window
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool

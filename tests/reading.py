@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from hauserpy.model import Changes, Column, FieldType, Layout, StageFormat
+from hauserpy.layout import Column, FieldType, Layout, StageFormat
+from hauserpy.model import Changes
 from tests import reference
 
 _TEXTS = (FieldType.STRING, FieldType.CUSTOM_VARS)

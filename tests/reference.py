@@ -1,9 +1,9 @@
 """The rules of the data, written a second time: plainly, slowly, and from the design's text.
 
 Nothing here shares code with `hauserpy.decode`, `hauserpy.transform` or `hauserpy.staging`, so that
-a mistake would have to be made twice to go unseen. Only the values of `hauserpy.model` and the
-catalogue's names pass between the two; orjson is asked for nothing but how a double is written,
-since the rule itself says "as orjson writes it".
+a mistake would have to be made twice to go unseen. Only the values of `hauserpy.model` and
+`hauserpy.layout` and the catalogue's names pass between the two; orjson is asked for nothing but
+how a double is written, since the rule itself says "as orjson writes it".
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any
 
 import orjson
 
-from hauserpy.model import Column, CustomVarsKind, FieldType, Layout, TimeStyle, Window
+from hauserpy.layout import Column, CustomVarsKind, FieldType, Layout, TimeStyle
+from hauserpy.model import Window
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from hauserpy.config import Provider, Secret, Settings, load
 from hauserpy.errors import ConfigError
-from hauserpy.model import StageFormat
+from hauserpy.layout import StageFormat
 
 Read = Callable[[str], Settings]
 

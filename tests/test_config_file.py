@@ -12,7 +12,7 @@ import pytest
 
 from hauserpy.config import ExportApi, Provider, Secret, Settings, load
 from hauserpy.errors import ConfigError
-from hauserpy.model import Compression, StageFormat
+from hauserpy.layout import Compression, StageFormat
 
 Read = Callable[[str], Settings]
 

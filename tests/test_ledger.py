@@ -9,18 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hauserpy.entries import EntryKind, LedgerEntry, StoredFile
 from hauserpy.errors import LedgerMoved, LedgerUnreadable
 from hauserpy.ledger import BASELINE_LOAD, Ledger, steps_for
-from hauserpy.model import (
-    BEGINNING,
-    Bundle,
-    ChangeKind,
-    Changes,
-    EntryKind,
-    LedgerEntry,
-    StoredFile,
-    Window,
-)
+from hauserpy.model import BEGINNING, Bundle, ChangeKind, Changes, Window
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 END = 24

@@ -16,9 +16,10 @@ from hauserpy.cli.options import Common
 from hauserpy.cli.run import now
 from hauserpy.config import ExportApi, Settings
 from hauserpy.engine.report import window_json
+from hauserpy.entries import EntryKind
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
-from hauserpy.model import Bundle, EntryKind
+from hauserpy.model import Bundle
 
 _BACK = timedelta(days=30)
 

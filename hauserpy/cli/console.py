@@ -12,8 +12,9 @@ from typing import Any
 
 from hauserpy.cli.options import Common
 from hauserpy.engine.report import Summary
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import HauserpyError
-from hauserpy.model import Bundle, EntryKind, LedgerEntry, rfc3339
+from hauserpy.model import Bundle, rfc3339
 from hauserpy.waiting import NOTICE, span
 
 

@@ -13,8 +13,9 @@ from hauserpy.cli.look import read_ledger
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import now
 from hauserpy.engine.report import window_json
+from hauserpy.entries import EntryKind
 from hauserpy.ledger import Ledger
-from hauserpy.model import Changes, EntryKind, rfc3339
+from hauserpy.model import Changes, rfc3339
 from hauserpy.waiting import span
 
 

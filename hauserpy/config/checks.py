@@ -11,7 +11,7 @@ from hauserpy.config.sections import ExportApi, Provider
 from hauserpy.config.settings import Settings
 from hauserpy.config.urls import is_loopback
 from hauserpy.errors import ConfigError
-from hauserpy.model import StageFormat
+from hauserpy.layout import StageFormat
 
 
 def check(settings: Settings, effective: Layer) -> list[str]:

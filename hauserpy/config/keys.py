@@ -13,7 +13,7 @@ from hauserpy.config.scopes import ALWAYS, Scope
 from hauserpy.config.sections import ExportApi, Provider
 from hauserpy.config.settings import Settings
 from hauserpy.config.urls import api_url, endpoint
-from hauserpy.model import Compression, StageFormat
+from hauserpy.layout import Compression, StageFormat
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

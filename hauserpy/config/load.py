@@ -22,7 +22,7 @@ from hauserpy.config.scopes import SECTIONS
 from hauserpy.config.sections import ExportApi, Provider
 from hauserpy.config.settings import Settings
 from hauserpy.errors import ConfigError
-from hauserpy.model import StageFormat
+from hauserpy.layout import StageFormat
 
 DEFAULT_PATH = Path("config.toml")
 SEGMENT_SIGNS = ("SegmentId", "ExportDuration", "ExportDelay")

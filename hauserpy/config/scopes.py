@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hauserpy.config.sections import ExportApi, Provider
 from hauserpy.config.settings import Settings
-from hauserpy.model import StageFormat
+from hauserpy.layout import StageFormat
 
 
 @dataclass(frozen=True, slots=True)

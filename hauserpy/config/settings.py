@@ -21,7 +21,7 @@ from hauserpy.config.sections import (
     RedshiftSettings,
     S3Settings,
 )
-from hauserpy.model import Compression, StageFormat
+from hauserpy.layout import Compression, StageFormat
 
 API_URLS: Mapping[ExportApi, str] = {
     ExportApi.BUNDLES: "https://export.fullstory.com/api/v1",

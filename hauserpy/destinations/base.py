@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from hauserpy.entries import LedgerEntry
 from hauserpy.errors import DestinationRefused
 from hauserpy.fields import Field
+from hauserpy.layout import Layout
 from hauserpy.ledger import Ledger
-from hauserpy.model import Check, Layout, LedgerEntry, Part
+from hauserpy.model import Check, Part
 
 
 class Destination(Protocol):

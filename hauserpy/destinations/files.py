@@ -15,26 +15,20 @@ import orjson
 from hauserpy.config import Settings
 from hauserpy.destinations.reading import Damaged, parsed
 from hauserpy.destinations.scope import Scope, known, refuse_other, scope_of
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import DestinationRefused, HauserHasRun, LedgerUnreadable
 from hauserpy.fields import Field, table_columns
-from hauserpy.ledger import Ledger
-from hauserpy.model import (
-    A_TIME,
-    BEGINNING,
+from hauserpy.layout import (
     Column,
     Compression,
     CustomVarsKind,
-    EntryKind,
     FieldType,
     Layout,
-    LedgerEntry,
     StageFormat,
-    Window,
     extension,
-    read_rfc3339,
-    rfc3339,
-    shown,
 )
+from hauserpy.ledger import Ledger
+from hauserpy.model import A_TIME, BEGINNING, Window, read_rfc3339, rfc3339, shown
 
 LEDGER = ".hauserpy/ledger.json"
 HAUSER_MARK = ".sync.hauser"

@@ -25,14 +25,16 @@ from hauserpy.config import Settings
 from hauserpy.destinations import files
 from hauserpy.destinations.base import refuse_miscounted
 from hauserpy.destinations.journal import Commit, Journal
+from hauserpy.entries import LedgerEntry, StoredFile
 from hauserpy.errors import (
     ConfigError,
     DestinationUnavailable,
     HauserpyError,
 )
 from hauserpy.fields import Field
+from hauserpy.layout import Layout
 from hauserpy.ledger import Ledger
-from hauserpy.model import Check, Layout, LedgerEntry, Part, StoredFile
+from hauserpy.model import Check, Part
 from hauserpy.owner import Owner, leftovers
 
 _LOCK_SECONDS = 60.0

@@ -17,9 +17,11 @@ from typing import Any
 
 from hauserpy.destinations.reading import Damaged, parsed
 from hauserpy.destinations.scope import Scope, decode, refuse_other
+from hauserpy.entries import LedgerEntry
 from hauserpy.errors import HauserHasRun, LedgerUnreadable
+from hauserpy.layout import FieldType
 from hauserpy.ledger import Ledger
-from hauserpy.model import FieldType, LedgerEntry, rfc3339, shown
+from hauserpy.model import rfc3339, shown
 
 SYNC_COLUMNS: Mapping[str, FieldType] = {
     "ID": FieldType.INT64,

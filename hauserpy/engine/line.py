@@ -18,8 +18,9 @@ from typing import Any
 from hauserpy import disk
 from hauserpy.engine.report import Reporter
 from hauserpy.errors import CorruptBundle, HauserpyError
+from hauserpy.layout import Layout
 from hauserpy.ledger import Step
-from hauserpy.model import Bundle, Layout, Staged, rfc3339
+from hauserpy.model import Bundle, Staged, rfc3339
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool

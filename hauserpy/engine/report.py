@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from hauserpy.entries import LedgerEntry
 from hauserpy.ledger import Step
-from hauserpy.model import Bundle, Changes, LedgerEntry, Window, rfc3339
+from hauserpy.model import Bundle, Changes, Window, rfc3339
 
 
 class Reporter(Protocol):

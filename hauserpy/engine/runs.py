@@ -16,18 +16,12 @@ from hauserpy import disk
 from hauserpy.destinations.base import Destination
 from hauserpy.engine.line import Fetch, Line, Ready
 from hauserpy.engine.report import Reporter, Summary
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import ConfigError, DestinationRefused, Interrupted, LedgerMoved
 from hauserpy.export.source import Source
 from hauserpy.fields import Field
 from hauserpy.ledger import Ledger, Step, steps_for
-from hauserpy.model import (
-    BEGINNING,
-    Bundle,
-    EntryKind,
-    LedgerEntry,
-    Window,
-    rfc3339,
-)
+from hauserpy.model import BEGINNING, Bundle, Window, rfc3339
 from hauserpy.owner import Owner, leftovers
 from hauserpy.pipeline.pool import Pool
 from hauserpy.waiting import Waiter

@@ -17,7 +17,8 @@ from hauserpy.decode.records import Records, Unproved, check_depth, parse, piece
 from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle
 from hauserpy.fields import EVENT_START
-from hauserpy.model import ChangeKind, Changes, Clip, Compression, Layout, StageFormat, Window
+from hauserpy.layout import Compression, Layout, StageFormat
+from hauserpy.model import ChangeKind, Changes, Clip, Window
 from hauserpy.pipeline.copier import MOST_AT_ONCE, Copier
 from hauserpy.staging import encoder_for
 from hauserpy.staging.gzip import Deflated, deflate

@@ -25,7 +25,8 @@ from hauserpy.decode.pattern import Pattern
 from hauserpy.decode.scenes import Cutter
 from hauserpy.decode.split import Batch
 from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
-from hauserpy.model import FieldType, Layout, Window
+from hauserpy.layout import FieldType, Layout
+from hauserpy.model import Window
 from hauserpy.staging import Encoder
 from hauserpy.staging.copies import BACKSLASH
 from hauserpy.transform import fields_of, times

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from hauserpy.model import Compression, Layout, Part, StageFormat, extension
+from hauserpy.layout import Compression, Layout, StageFormat, extension
+from hauserpy.model import Part
 from hauserpy.pipeline.convert import Converted
 from hauserpy.staging import encoder_for, gzip
 from hauserpy.staging.gzip import deflate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from hauserpy.model import Layout, StageFormat
+from hauserpy.layout import Layout, StageFormat
 from hauserpy.transform import Rows
 
 

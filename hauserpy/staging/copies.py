@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from hauserpy.model import FieldType
+from hauserpy.layout import FieldType
 
 _DIGITS_64 = rb"9(?:[01][0-9]{17}|2[01][0-9]{16}|[0-9]{0,17}+)"
 _INT64 = rb"(?:[1-8][0-9]{0,18}+|0|%b|-(?:[1-8][0-9]{0,18}+|%b))" % (_DIGITS_64, _DIGITS_64)

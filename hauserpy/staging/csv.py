@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from hauserpy.decode import pattern
-from hauserpy.model import FieldType, Layout
+from hauserpy.layout import FieldType, Layout
 from hauserpy.staging.copies import COMMA, DOT, NUMBERS, TIME, Escaped, checked
 from hauserpy.transform import Rows
 

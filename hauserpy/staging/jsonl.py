@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from hauserpy.decode import pattern
-from hauserpy.model import CustomVarsKind, FieldType, Layout
+from hauserpy.layout import CustomVarsKind, FieldType, Layout
 from hauserpy.staging.copies import DOT, NUMBERS, TIME, Escaped, checked
 from hauserpy.transform import Rows
 

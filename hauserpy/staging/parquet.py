@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from hauserpy.errors import ConfigError
-from hauserpy.model import Compression, FieldType, Layout
+from hauserpy.layout import Compression, FieldType, Layout
 from hauserpy.staging.csv import CsvEncoder
 
 _ROW_GROUP_BYTES = 16 << 20

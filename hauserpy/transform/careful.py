@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from hauserpy.fields import CUSTOM_VARS, PAGE_AGENT, PAGE_USER_AGENT
-from hauserpy.model import ChangeKind, Changes, Column, FieldType, Layout
+from hauserpy.layout import Column, FieldType, Layout
+from hauserpy.model import ChangeKind, Changes
 from hauserpy.transform import times
 from hauserpy.transform.custom import clean, fold
 from hauserpy.transform.times import Unfit

@@ -19,7 +19,7 @@ import orjson
 
 from hauserpy.decode.digits import OF_INT32, OF_INT64, has_run
 from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
-from hauserpy.model import Column, FieldType, Layout
+from hauserpy.layout import Column, FieldType, Layout
 from hauserpy.transform.folding import Folder
 from hauserpy.transform.times import Clock, Unfit
 from hauserpy.transform.values import INT32, INT64, as_integer, as_real, as_text

@@ -12,7 +12,8 @@ import orjson
 
 from hauserpy.decode.records import BigNumber
 from hauserpy.fields import CUSTOM_VARS
-from hauserpy.model import ChangeKind, Changes, CustomVarsKind
+from hauserpy.layout import CustomVarsKind
+from hauserpy.model import ChangeKind, Changes
 from hauserpy.transform.values import INT64, cut_text, dump
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from hauserpy.decode.digits import OF_INT64, has_run
-from hauserpy.model import CustomVarsKind, FieldType, Layout
+from hauserpy.layout import CustomVarsKind, FieldType, Layout
 
 _MOST_KEYS = 1 << 16
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from hauserpy.decode.records import Records
 from hauserpy.fields import EVENT_START
-from hauserpy.model import ChangeKind, Changes, Clip, Layout, Window
+from hauserpy.layout import Layout
+from hauserpy.model import ChangeKind, Changes, Clip, Window
 from hauserpy.transform import times
 from hauserpy.transform.careful import Careful
 from hauserpy.transform.columns import Columnar

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from operator import add
 from typing import Any
 
-from hauserpy.model import TimeStyle
+from hauserpy.layout import TimeStyle
 
 _GRAMMAR = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hauserpy.destinations.redshift import copy
 from hauserpy.destinations.redshift.destination import PART_BYTES
 from hauserpy.fields import catalogue, table_columns
-from hauserpy.model import Compression, CustomVarsKind, FieldType, Layout, StageFormat, TimeStyle
+from hauserpy.layout import Compression, CustomVarsKind, FieldType, Layout, StageFormat, TimeStyle
 
 _COLUMNS = table_columns(catalogue())
 _FILE_COLUMNS = tuple(c for c in _COLUMNS if c.type is not FieldType.WINDOW_START)

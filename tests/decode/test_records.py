@@ -237,7 +237,7 @@ def test_pieces_are_the_text_as_served() -> None:
 
 def test_a_converter_gives_back_no_number_that_orjson_would_take_for_an_object() -> None:
     """orjson writes dataclasses of its own accord; a number must never look like one."""
-    from hauserpy.model import Layout
+    from hauserpy.layout import Layout
 
     job = Job(Layout(COLUMNS, header=False), WINDOW, None, MOST)
     made = Converter(job).convert(batch(b'{"a":1e400,"IndvId":%b}' % (b"1" * 30)))

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from hauserpy.config import BigQuerySettings, GcsSettings, Provider, Settings
 from hauserpy.destinations.bigquery import BigQuery
+from hauserpy.entries import LedgerEntry
 from hauserpy.fields import catalogue
-from hauserpy.model import LedgerEntry, Part
+from hauserpy.model import Part
 
 
 def main() -> None:

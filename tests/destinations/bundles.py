@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from hauserpy.destinations import Destination
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.fields import catalogue
+from hauserpy.layout import Layout
 from hauserpy.ledger import steps_for
-from hauserpy.model import Bundle, Clip, EntryKind, Layout, LedgerEntry, Staged, Window, rfc3339
+from hauserpy.model import Bundle, Clip, Staged, Window, rfc3339
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool

@@ -16,7 +16,8 @@ import pytest
 from hauserpy.config import LocalSettings, Settings
 from hauserpy.destinations.local import Local
 from hauserpy.fields import catalogue
-from hauserpy.model import Compression, FieldType, StageFormat, Window, rfc3339
+from hauserpy.layout import Compression, FieldType, StageFormat
+from hauserpy.model import Window, rfc3339
 from hauserpy.owner import Owner
 from tests.destinations.makers import NOW
 

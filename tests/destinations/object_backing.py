@@ -19,7 +19,8 @@ from hauserpy.destinations.gcs import Gcs
 from hauserpy.destinations.objects import Objects
 from hauserpy.destinations.s3 import S3
 from hauserpy.fields import catalogue
-from hauserpy.model import Compression, StageFormat, Window, rfc3339
+from hauserpy.layout import Compression, StageFormat
+from hauserpy.model import Window, rfc3339
 from hauserpy.owner import Owner
 from tests.destinations.local_backing import read_rows
 from tests.destinations.makers import NOW

@@ -23,9 +23,11 @@ import urllib3.connectionpool
 from hauserpy.config import GcsSettings, Provider, S3Settings, Settings
 from hauserpy.destinations.gcs import Gcs
 from hauserpy.destinations.s3 import S3
+from hauserpy.entries import LedgerEntry
 from hauserpy.errors import LedgerMoved
 from hauserpy.fields import catalogue
-from hauserpy.model import Compression, LedgerEntry, Part, StageFormat
+from hauserpy.layout import Compression, StageFormat
+from hauserpy.model import Part
 from tests.standins.s3 import S3Standin, read_models_once
 
 MOVED = 3

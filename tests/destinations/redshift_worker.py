@@ -10,8 +10,9 @@ from pathlib import Path
 from hauserpy.config import Provider, RedshiftSettings, S3Settings, Settings
 from hauserpy.config.secret import Secret
 from hauserpy.destinations.redshift import Redshift
+from hauserpy.entries import LedgerEntry
 from hauserpy.fields import catalogue
-from hauserpy.model import LedgerEntry, Part
+from hauserpy.model import Part
 
 
 def main() -> None:

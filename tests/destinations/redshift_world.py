@@ -21,9 +21,11 @@ import pytest
 from hauserpy.config import Provider, RedshiftSettings, S3Settings, Settings
 from hauserpy.config.secret import Secret
 from hauserpy.destinations.redshift import Redshift
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.fields import catalogue
+from hauserpy.layout import Layout
 from hauserpy.ledger import Ledger
-from hauserpy.model import Clip, EntryKind, Layout, LedgerEntry, Staged, Window
+from hauserpy.model import Clip, Staged, Window
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool

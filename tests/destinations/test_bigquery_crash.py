@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import DestinationUnavailable, LedgerMoved
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
-from hauserpy.model import EntryKind, LedgerEntry, Part, Staged
+from hauserpy.model import Part, Staged
 from tests.destinations.bigquery_world import World, events, expected_texts, window
 from tests.standins.bigquery.fixtures import NOW
 

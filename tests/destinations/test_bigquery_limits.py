@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hauserpy.model import ChangeKind, EntryKind
+from hauserpy.entries import EntryKind
+from hauserpy.model import ChangeKind
 from tests.destinations.bigquery_world import World, events, window
 
 

@@ -13,18 +13,12 @@ from typing import Any
 import pytest
 
 from hauserpy.destinations.bigquery import BigQuery
+from hauserpy.entries import EntryKind
 from hauserpy.errors import DestinationRefused, DestinationUnavailable, HauserHasRun, LedgerMoved
 from hauserpy.fields import catalogue
+from hauserpy.layout import CustomVarsKind, Layout, StageFormat
 from hauserpy.ledger import Ledger
-from hauserpy.model import (
-    BEGINNING,
-    ChangeKind,
-    CustomVarsKind,
-    EntryKind,
-    Layout,
-    StageFormat,
-    Window,
-)
+from hauserpy.model import BEGINNING, ChangeKind, Window
 from tests.destinations.bigquery_world import World, events, expected_texts, window
 from tests.standins.bigquery.fixtures import NOW
 

@@ -12,8 +12,8 @@ import pytest
 from hauserpy.destinations.bigquery import plans, script
 from hauserpy.destinations.bigquery.script import Export, Names
 from hauserpy.destinations.sql import Stored
+from hauserpy.entries import EntryKind
 from hauserpy.fields import catalogue, table_columns
-from hauserpy.model import EntryKind
 from tests.destinations.bigquery_world import DAY, World, events, expected_texts, window
 
 FORGET = "DELETE FROM fs_sync_ledger WHERE Kind = 'sync'"

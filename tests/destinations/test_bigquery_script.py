@@ -10,10 +10,11 @@ import pytest
 from hauserpy.destinations.bigquery import plans, script
 from hauserpy.destinations.bigquery.script import Export, Names, Plan, Script
 from hauserpy.destinations.sql import Stored
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import LedgerMoved
 from hauserpy.fields import catalogue, table_columns
 from hauserpy.ledger import BASELINE_LOAD, Ledger
-from hauserpy.model import BEGINNING, EntryKind, LedgerEntry, Window
+from hauserpy.model import BEGINNING, Window
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 NAMES = Names.of("p.d", "fs_export", "fs_sync")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from hauserpy.entries import EntryKind
 from hauserpy.errors import ConfigError, DestinationRefused, LedgerUnreadable
 from hauserpy.fields import catalogue, table_columns
-from hauserpy.model import EntryKind
 from tests.destinations.bigquery_world import World, events, expected_texts, window
 
 

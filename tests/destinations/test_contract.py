@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import (
     DestinationRefused,
     HauserHasRun,
@@ -27,8 +28,9 @@ from hauserpy.errors import (
     LedgerUnreadable,
 )
 from hauserpy.fields import catalogue
+from hauserpy.layout import FieldType, Layout
 from hauserpy.ledger import BASELINE_LOAD, Ledger
-from hauserpy.model import BEGINNING, ChangeKind, EntryKind, FieldType, Layout, LedgerEntry, Window
+from hauserpy.model import BEGINNING, ChangeKind, Window
 from hauserpy.owner import Owner, host_name
 from tests.destinations.bundles import DAY, Run, entry_for, events, hour, hours, texts
 from tests.destinations.makers import MAKERS, Backing, maker

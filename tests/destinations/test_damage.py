@@ -13,9 +13,9 @@ import pytest
 from hauserpy.destinations import files, scope, sql
 from hauserpy.destinations.journal import Commit, Journal
 from hauserpy.destinations.objects import document
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import LedgerUnreadable
 from hauserpy.ledger import Ledger
-from hauserpy.model import EntryKind, LedgerEntry
 from tests.destinations.bundles import hour
 
 PLACE = "/data/.hauserpy/ledger.json"

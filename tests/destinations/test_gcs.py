@@ -23,7 +23,8 @@ from hauserpy.errors import (
     HauserpyError,
 )
 from hauserpy.fields import catalogue
-from hauserpy.model import Compression, Part
+from hauserpy.layout import Compression
+from hauserpy.model import Part
 from tests.destinations import object_backing
 from tests.destinations.answering import answering
 from tests.destinations.bundles import Run, hour, texts

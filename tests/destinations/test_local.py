@@ -17,9 +17,10 @@ from hauserpy.config import LocalSettings, Settings
 from hauserpy.destinations import files
 from hauserpy.destinations.local import Local
 from hauserpy.destinations.scope import Scope
+from hauserpy.entries import EntryKind
 from hauserpy.errors import DestinationUnavailable, DiskFull, HauserpyError
+from hauserpy.layout import Compression, StageFormat
 from hauserpy.ledger import Ledger
-from hauserpy.model import Compression, EntryKind, StageFormat
 from tests.destinations.bundles import Run, entry_for, events, hour, texts
 from tests.destinations.local_backing import LocalBacking
 from tests.destinations.makers import NOW

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from hauserpy.model import EntryKind, LedgerEntry, Staged, rfc3339
+from hauserpy.entries import EntryKind, LedgerEntry
+from hauserpy.model import Staged, rfc3339
 from tests.destinations.bundles import Run, entry_for, hour, hours, texts
 from tests.destinations.makers import NOW
 from tests.destinations.object_backing import IN_THE_ROOT, ObjectBacking

@@ -14,10 +14,11 @@ import pytest
 from hauserpy.destinations.objects import ABSENT, Conflict, Objects
 from hauserpy.destinations.objects.document import decode, encode
 from hauserpy.destinations.objects.leftovers import NOTES
+from hauserpy.entries import EntryKind, LedgerEntry, StoredFile
 from hauserpy.errors import DestinationUnavailable, LedgerMoved, LedgerUnreadable
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
-from hauserpy.model import EntryKind, LedgerEntry, StoredFile, Window
+from hauserpy.model import Window
 from hauserpy.owner import Owner
 from tests.destinations.bundles import DAY, Run, entry_for, events, hour, hours, texts
 from tests.destinations.makers import NOW

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import DestinationUnavailable, LedgerMoved
 from hauserpy.ledger import Ledger
-from hauserpy.model import EntryKind, LedgerEntry, Staged
+from hauserpy.model import Staged
 from tests.destinations.redshift_world import (
     NOW,
     PASSWORD,

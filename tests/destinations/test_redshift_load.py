@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import pytest
 
+from hauserpy.entries import EntryKind
 from hauserpy.errors import DestinationRefused, HauserpyError, LedgerMoved, LedgerUnreadable
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
-from hauserpy.model import ChangeKind, Changes, EntryKind
+from hauserpy.model import ChangeKind, Changes
 from tests.destinations.redshift_world import DAY, NOW, World, events, expected_texts, window
 
 

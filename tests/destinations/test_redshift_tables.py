@@ -9,10 +9,12 @@ import pytest
 
 from hauserpy.config import RedshiftSettings, Settings
 from hauserpy.destinations.redshift import Redshift
+from hauserpy.entries import EntryKind
 from hauserpy.errors import ConfigError, DestinationRefused, HauserHasRun, LedgerMoved
 from hauserpy.fields import catalogue
+from hauserpy.layout import CustomVarsKind
 from hauserpy.ledger import BASELINE_LOAD, steps_for
-from hauserpy.model import BEGINNING, Bundle, CustomVarsKind, EntryKind, Window
+from hauserpy.model import BEGINNING, Bundle, Window
 from tests.destinations.redshift_world import DAY, World, events, expected_texts, window
 
 # The 34 columns of hauser 1.x's table on Redshift, as the catalog shows them.

@@ -18,9 +18,10 @@ from hauserpy.destinations.gcs import Gcs
 from hauserpy.destinations.local import Local
 from hauserpy.destinations.objects.destination import Objects
 from hauserpy.destinations.s3 import S3
+from hauserpy.entries import EntryKind
 from hauserpy.errors import ConfigError, LedgerUnreadable
 from hauserpy.fields import catalogue
-from hauserpy.model import Compression, EntryKind, StageFormat
+from hauserpy.layout import Compression, StageFormat
 from tests.destinations import bigquery_backing, object_backing, redshift_backing
 from tests.destinations.bundles import Run, entry_for, hour
 from tests.destinations.local_backing import LocalBacking

@@ -14,11 +14,12 @@ from hauserpy.destinations import Destination
 from hauserpy.destinations.local import Local
 from hauserpy.engine.report import Silent, Summary
 from hauserpy.engine.runs import Plant, sync
+from hauserpy.entries import LedgerEntry
 from hauserpy.errors import HauserpyError
 from hauserpy.export.source import Body
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Step
-from hauserpy.model import Bundle, LedgerEntry, Part, Window
+from hauserpy.model import Bundle, Part, Window
 from hauserpy.pipeline.spool import Spool
 from hauserpy.waiting import Waiter
 

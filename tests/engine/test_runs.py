@@ -10,9 +10,9 @@ import pytest
 
 from hauserpy.engine.report import Summary
 from hauserpy.engine.runs import sync
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import ApiUnavailable, BundleGone, CorruptBundle, Interrupted, LedgerMoved
 from hauserpy.ledger import Ledger, Step
-from hauserpy.model import EntryKind, LedgerEntry
 from hauserpy.pipeline.spool import Spool
 from tests.destinations.bundles import Run
 from tests.destinations.local_backing import read_rows

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hauserpy.errors import CorruptBundle
-from hauserpy.model import Compression, Layout, StageFormat
+from hauserpy.layout import Compression, Layout, StageFormat
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool

@@ -19,15 +19,8 @@ from hauserpy.decode.records import Unproved, parse
 from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle
 from hauserpy.fields import catalogue, table_columns
-from hauserpy.model import (
-    Clip,
-    Compression,
-    CustomVarsKind,
-    FieldType,
-    Layout,
-    StageFormat,
-    TimeStyle,
-)
+from hauserpy.layout import Compression, CustomVarsKind, FieldType, Layout, StageFormat, TimeStyle
+from hauserpy.model import Clip
 from hauserpy.pipeline.convert import Converted, Converter, Job
 from hauserpy.pipeline.copier import Copied, Copier
 from hauserpy.staging import encoder_for

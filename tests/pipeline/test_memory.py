@@ -14,7 +14,7 @@ _STAGE = """
 import gzip, resource, sys, tempfile
 from contextlib import closing
 from pathlib import Path
-from hauserpy.model import Compression, Layout
+from hauserpy.layout import Compression, Layout
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import empty_folder, stage

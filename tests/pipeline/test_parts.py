@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from hauserpy.model import Layout, StageFormat
+from hauserpy.layout import Layout, StageFormat
 from hauserpy.pipeline import parts
 from tests.bundles import FILE_COLUMNS, staged
 

@@ -23,7 +23,8 @@ from hauserpy.decode import reader
 from hauserpy.decode.records import Records, parse
 from hauserpy.decode.split import Batch, Stretch
 from hauserpy.errors import WorkerDied
-from hauserpy.model import Clip, Compression, CustomVarsKind, Layout, StageFormat, Window
+from hauserpy.layout import Compression, CustomVarsKind, Layout, StageFormat
+from hauserpy.model import Clip, Window
 from hauserpy.pipeline.convert import MOST_RECORDS, Converter, Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool

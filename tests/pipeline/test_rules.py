@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hauserpy.fields import catalogue, table_columns
-from hauserpy.model import (
+from hauserpy.layout import (
     Column,
     Compression,
     CustomVarsKind,

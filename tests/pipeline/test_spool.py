@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hauserpy.errors import ApiUnavailable
-from hauserpy.model import Layout
+from hauserpy.layout import Layout
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Restarted, Spool

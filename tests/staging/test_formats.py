@@ -10,7 +10,7 @@ import pyarrow.ipc
 import pytest
 
 from hauserpy.decode.split import Batch
-from hauserpy.model import (
+from hauserpy.layout import (
     Column,
     Compression,
     CustomVarsKind,

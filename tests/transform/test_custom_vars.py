@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hauserpy.decode.records import parse
 from hauserpy.decode.split import Batch
-from hauserpy.model import Column, CustomVarsKind, FieldType, Layout
+from hauserpy.layout import Column, CustomVarsKind, FieldType, Layout
 from hauserpy.transform import Transformer
 from tests import reference
 from tests.bundles import RECORDS, WINDOW, by_row, spell

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hauserpy.decode.records import Records, parse
 from hauserpy.decode.split import Batch
 from hauserpy.fields import catalogue, table_columns
-from hauserpy.model import ChangeKind, Clip, CustomVarsKind, Layout, TimeStyle, Window
+from hauserpy.layout import CustomVarsKind, Layout, TimeStyle
+from hauserpy.model import ChangeKind, Clip, Window
 from hauserpy.transform import Rows, TooDeep, Transformer
 from tests.bundles import COLUMNS, FILE_COLUMNS, RECORDS, WINDOW, by_row, spell
 

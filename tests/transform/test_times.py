@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hauserpy.decode.records import Records
-from hauserpy.model import Column, FieldType, Layout, TimeStyle
+from hauserpy.layout import Column, FieldType, Layout, TimeStyle
 from hauserpy.transform import Transformer, times
 from tests import reference
 from tests.bundles import TIMES, WINDOW, by_row

@@ -29,20 +29,12 @@ from hauserpy.destinations.bigquery.script import (
 )
 from hauserpy.destinations.bigquery.staging import Staging, safe
 from hauserpy.destinations.bigquery.tables import Tables
+from hauserpy.entries import LedgerEntry
 from hauserpy.errors import DestinationRefused, DestinationUnavailable, LedgerMoved
 from hauserpy.fields import Field
+from hauserpy.layout import Compression, CustomVarsKind, Layout, StageFormat, TimeStyle
 from hauserpy.ledger import Ledger
-from hauserpy.model import (
-    Check,
-    Compression,
-    CustomVarsKind,
-    Layout,
-    LedgerEntry,
-    Part,
-    StageFormat,
-    TimeStyle,
-    rfc3339,
-)
+from hauserpy.model import Check, Part, rfc3339
 
 _log = logging.getLogger(__name__)
 

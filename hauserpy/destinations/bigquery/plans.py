@@ -6,8 +6,9 @@ from datetime import datetime
 
 from hauserpy.destinations.bigquery.script import Plan
 from hauserpy.destinations.sql import Stored, sync_id
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.ledger import Ledger
-from hauserpy.model import BEGINNING, EntryKind, LedgerEntry, Window
+from hauserpy.model import BEGINNING, Window
 
 
 def to_load(

@@ -16,9 +16,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hauserpy.destinations import sql
+from hauserpy.entries import ENTRY_VERSION, EntryKind, LedgerEntry
 from hauserpy.errors import ConfigError
 from hauserpy.fields import BUNDLE_START, EVENT_START
-from hauserpy.model import ENTRY_VERSION, Column, EntryKind, FieldType, LedgerEntry, Window
+from hauserpy.layout import Column, FieldType
+from hauserpy.model import Window
 
 MOVED = "hauserpy: the ledger has moved"
 LOADED = "hauserpy: already loaded"

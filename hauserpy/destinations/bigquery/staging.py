@@ -16,8 +16,10 @@ from hauserpy.destinations.bigquery.bucket import Bucket
 from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.jobs import JobFailed, Jobs, label, labels
 from hauserpy.destinations.bigquery.tables import Tables
+from hauserpy.entries import LedgerEntry
 from hauserpy.errors import DestinationRefused, DestinationUnavailable, HauserpyError
-from hauserpy.model import Column, LedgerEntry, Part
+from hauserpy.layout import Column
+from hauserpy.model import Part
 from hauserpy.owner import Owner, host_name
 
 _log = logging.getLogger(__name__)

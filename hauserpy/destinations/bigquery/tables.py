@@ -14,7 +14,7 @@ from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.script import Export, Names
 from hauserpy.errors import DestinationRefused, DestinationUnavailable
 from hauserpy.fields import EVENT_START, Field, reconcile, table_columns
-from hauserpy.model import Column, FieldType
+from hauserpy.layout import Column, FieldType
 
 _log = logging.getLogger(__name__)
 

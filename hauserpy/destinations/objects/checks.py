@@ -8,13 +8,14 @@ from contextlib import suppress
 
 from hauserpy.destinations.objects.leftovers import NOTES
 from hauserpy.destinations.objects.store import ABSENT, Conflict, Object, ObjectStore
+from hauserpy.entries import StoredFile
 from hauserpy.errors import (
     AccessDenied,
     DestinationRefused,
     DestinationUnavailable,
     HauserpyError,
 )
-from hauserpy.model import Check, StoredFile
+from hauserpy.model import Check
 from hauserpy.owner import Owner
 
 

@@ -36,6 +36,7 @@ from hauserpy.destinations.objects.document import State
 from hauserpy.destinations.objects.leftovers import Leftovers, Note
 from hauserpy.destinations.objects.names import with_load
 from hauserpy.destinations.objects.store import ABSENT, Conflict, Object, ObjectStore
+from hauserpy.entries import LedgerEntry, StoredFile
 from hauserpy.errors import (
     AccessDenied,
     ConfigError,
@@ -45,16 +46,9 @@ from hauserpy.errors import (
     LedgerMoved,
 )
 from hauserpy.fields import Field
+from hauserpy.layout import Layout
 from hauserpy.ledger import Ledger
-from hauserpy.model import (
-    BEGINNING,
-    Check,
-    Layout,
-    LedgerEntry,
-    Part,
-    StoredFile,
-    Window,
-)
+from hauserpy.model import BEGINNING, Check, Part, Window
 from hauserpy.owner import Owner
 
 _log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ import orjson
 
 from hauserpy.destinations import files
 from hauserpy.destinations.scope import Scope
+from hauserpy.entries import StoredFile
 from hauserpy.errors import LedgerUnreadable
 from hauserpy.ledger import Ledger
-from hauserpy.model import StoredFile
 
 
 @dataclass(frozen=True, slots=True)

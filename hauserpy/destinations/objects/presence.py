@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hauserpy.destinations.objects.names import shared_prefix
 from hauserpy.destinations.objects.store import Object, ObjectStore
+from hauserpy.entries import LedgerEntry, StoredFile
 from hauserpy.ledger import Ledger
-from hauserpy.model import LedgerEntry, StoredFile
 
 _FEW = 8
 """Up to so many objects are asked for one by one rather than by listing."""

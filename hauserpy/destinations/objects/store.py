@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from hauserpy.model import Check, Part, StoredFile
+from hauserpy.entries import StoredFile
+from hauserpy.model import Check, Part
 
 ABSENT: Final = ""
 """As the version that a write demands: there is no object of that name yet."""

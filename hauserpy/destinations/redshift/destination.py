@@ -16,19 +16,12 @@ from hauserpy.destinations.redshift.connection import STATEMENT_TIMEOUT, Databas
 from hauserpy.destinations.redshift.failures import LoadFailed
 from hauserpy.destinations.redshift.staging import Staging
 from hauserpy.destinations.redshift.tables import Names, Place
+from hauserpy.entries import LedgerEntry
 from hauserpy.errors import DestinationRefused
 from hauserpy.fields import BUNDLE_START, EVENT_START, Field, catalogue
+from hauserpy.layout import Compression, CustomVarsKind, Layout, StageFormat, TimeStyle
 from hauserpy.ledger import Ledger
-from hauserpy.model import (
-    Check,
-    Compression,
-    CustomVarsKind,
-    Layout,
-    LedgerEntry,
-    Part,
-    StageFormat,
-    TimeStyle,
-)
+from hauserpy.model import Check, Part
 
 PART_BYTES = 64 * 1024 * 1024
 """Of compressed CSV: slices load in parallel, a part each, and AWS advises 1 MB to 1 GB ("Loading

@@ -15,10 +15,11 @@ from hauserpy.destinations import sql
 from hauserpy.destinations.redshift.connection import Link
 from hauserpy.destinations.redshift.tables import Place, catalog, quoted
 from hauserpy.destinations.scope import Scope, encode
+from hauserpy.entries import LedgerEntry
 from hauserpy.errors import LedgerUnreadable
 from hauserpy.fields import BUNDLE_START
 from hauserpy.ledger import Ledger
-from hauserpy.model import BEGINNING, LedgerEntry
+from hauserpy.model import BEGINNING
 
 _CHECKPOINT = "checkpoint"
 _SCOPE = "scope"

@@ -19,7 +19,7 @@ from hauserpy.destinations import sql
 from hauserpy.destinations.redshift.connection import Database, Link
 from hauserpy.errors import AccessDenied, ConfigError, DestinationRefused
 from hauserpy.fields import Field, reconcile, table_columns
-from hauserpy.model import Column, CustomVarsKind, FieldType
+from hauserpy.layout import Column, CustomVarsKind, FieldType
 
 SUPER_BYTES = 8_000_000
 """Half of what a SUPER may have, since its own form can take more room than the JSON text."""
