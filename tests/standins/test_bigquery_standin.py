@@ -704,4 +704,4 @@ def test_it_runs_as_a_process_of_its_own() -> None:
     finally:
         process.send_signal(signal.SIGINT)
         process.stdout.close()
-        assert process.wait(60) == 0
+        assert process.wait(10) == 0
