@@ -7,6 +7,7 @@ import gzip
 import http.client
 import json
 import socket
+import time
 import zlib
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -214,6 +215,10 @@ def test_hang_never_answers_and_ends_with_the_mock():
         connection.sendall(
             f"GET {LIST} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {api.token}\r\n\r\n".encode()
         )
+        # Else the next request may be the first that the mock comes to.
+        until = time.monotonic() + 20
+        while api.faults.pending() and time.monotonic() < until:
+            time.sleep(0.01)
         assert send(api, LIST).status == 200, "others are served meanwhile"
         connection.settimeout(0.05)
         with pytest.raises(TimeoutError):
