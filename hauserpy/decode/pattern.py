@@ -20,7 +20,7 @@ _POSSESSIVE_IS_SOUND = re.fullmatch(rb"(?:ab?c)?+", b"a") is None
 def once_taken(expression: bytes, times: bytes) -> bytes:
     """The expression, ``times`` a quantifier; what it has taken it does not give back."""
     group = b"(?:%b)%b" % (expression, times)
-    # An atomic group comes to the same, and takes a fifth more of the whole match.
+    # An atomic group comes to the same, and all of the copying then takes a fifth more.
     return group + b"+" if _POSSESSIVE_IS_SOUND else b"(?>%b)" % group
 
 
