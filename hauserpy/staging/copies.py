@@ -8,8 +8,10 @@ import orjson
 
 from hauserpy.layout import FieldType
 
-_DIGITS_64 = rb"9(?:[01][0-9]{17}|2[01][0-9]{16}|[0-9]{0,17}+)"
-_INT64 = rb"(?:[1-8][0-9]{0,18}+|0|%b|-(?:[1-8][0-9]{0,18}+|%b))" % (_DIGITS_64, _DIGITS_64)
+_FROM_NINE = rb"9(?:[01][0-9]{17}|2[01][0-9]{16}|[0-9]{0,17}+)"
+_INT64 = rb"(?:[1-8][0-9]{0,18}+|0|%b|-(?:[1-8][0-9]{0,18}+|%b))" % (_FROM_NINE, _FROM_NINE)
+"""Integers that an int64 holds for certain, without a sign where there is nothing to it. The usual
+ones come first."""
 _INT32 = rb"(?:[1-9][0-9]{0,8}+|0|-[1-9][0-9]{0,8}+)"
 _REAL = (
     rb"(?:-?0\.(?:0{0,3}[1-9](?:[0-9]{0,8}[1-9])?|0)|-?[1-9][0-9]{0,5}+\.(?:[0-9]{0,8}[1-9]|0)"

@@ -1,8 +1,8 @@
 """Makes loads in processes of their own, which die by kill -9 at a chosen request.
 
-Imports take longer than a load, so one process does them once and forks for each order; the same
-goes for a first client of S3. Orders come
-as JSON lines on stdin, each a list of what to do at once; how the children ended goes to stdout.
+Imports and a first client of S3 take longer than a load, so one process does them once and forks for
+each order. Orders come as JSON lines on stdin, each a list of what to do at once; how the children
+ended goes to stdout.
 """
 
 from __future__ import annotations

@@ -219,6 +219,7 @@ def test_hang_never_answers_and_ends_with_the_mock():
         until = time.monotonic() + 20
         while api.faults.pending() and time.monotonic() < until:
             time.sleep(0.01)
+        assert not api.faults.pending()
         assert send(api, LIST).status == 200, "others are served meanwhile"
         connection.settimeout(0.05)
         with pytest.raises(TimeoutError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hauserpy.decode.form import Form, Slot, learned
@@ -229,7 +229,6 @@ def batches(draw: st.DrawFn) -> tuple[Batch, Form]:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@settings(max_examples=30)
 @given(drawn=batches())
 def test_whatever_the_records_are(name: str, drawn: tuple[Batch, Form]) -> None:
     assert_copied_or_parsed_is_the_same(*drawn, LAYOUTS[name])
@@ -626,7 +625,6 @@ def mutilated(draw: st.DrawFn) -> tuple[Batch, Form]:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@settings(max_examples=30)
 @given(drawn=mutilated())
 def test_whatever_the_text_is(name: str, drawn: tuple[Batch, Form]) -> None:
     assert_copied_or_parsed_is_the_same(*drawn, LAYOUTS[name])
