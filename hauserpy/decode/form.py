@@ -68,6 +68,17 @@ class Form:
     def parts(self) -> tuple[tuple[Slot, ...], ...]:
         return self.opening, self.event, self.body, self.rest
 
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """Fields of one slot each, the second's right behind the first's, that are plain and never
+        null."""
+        often = Counter(slot.field for part in self.parts for slot in part)
+
+        def fits(slot: Slot) -> bool:
+            return often[slot.field] == 1 and slot.plain and not slot.nullable
+
+        pairs = chain.from_iterable(map(pairwise, self.parts))
+        return frozenset((a.field, b.field) for a, b in pairs if fits(a) and fits(b))
+
 
 def learned(
     records: Sequence[dict[str, Any]], separator: bytes, fields: frozenset[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +11,7 @@ import orjson
 from hauserpy.decode.digits import OF_INT64, has_run
 from hauserpy.decode.records import has_nul
 
-_MARK = secrets.token_hex(8)
+_MARK = os.urandom(8).hex()
 """Stands between objects. Whoever wrote them cannot have known it, so that where it comes back as an
 element, it is ours."""
 _BETWEEN = b'},"%b",{' % _MARK.encode()

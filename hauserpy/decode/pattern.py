@@ -7,8 +7,10 @@ does not match is not wrong; it is parsed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import TypeVar
 
 from hauserpy.decode.form import Form, Slot
 from hauserpy.decode.scenes import STOP
@@ -40,6 +42,9 @@ _VALUE = rb"(?:%b|[-+.0-9A-Za-z]++|\[%b\]|\{%b\})" % (TEXT, _INNER, _INNER)
 
 MemberOf = Callable[[Slot], bytes]
 """Gives the expression of a field's member, which begins with a comma and has one group."""
+AreOne = Callable[[Slot, Slot], bool]
+"""Whether members are copied as one text where the second directly follows the first. In the
+expressions of such members, the group is all there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,11 @@ class Pattern:
     """``columns`` has, for every one of ``groups``, what each line of a text has there: nothing where
     it has no such member, or null for it, nor in any group where the line does not match.
 
-    A group is that of a field, or, where it is empty, of custom variables side by side, a comma
-    before each.
+    A group has the fields whose members it holds; where it has none, it holds custom variables side
+    by side. There is a comma before each.
     """
 
-    groups: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
     expression: re.Pattern[bytes]
 
     def columns(self, lines: bytes) -> list[tuple[bytes, ...]]:
@@ -60,57 +65,107 @@ class Pattern:
         return list(zip(*rows, strict=True)) if self.expression.groups > 1 else [tuple(rows)]
 
 
-def of_events(form: Form, member: MemberOf) -> Pattern:
+def of_events(form: Form, member: MemberOf, are_one: AreOne) -> Pattern:
     """Matches a record, or, where the form has scenes, what `hauserpy.decode.scenes` leaves of it when
     it has cut off its scene. The member with which a record begins has a brace in the place of its
     comma."""
-    slots = (*form.event, *form.rest)
-    expression = _members(form.event, member, begins=not form.opening)
+    line = _Line(member, are_one)
+    line.add(form.event, begins=not form.opening)
     if form.body:
-        expression += re.escape(STOP)
+        line.add_stop()
     if form.rest or not form.body:
-        expression += _members(form.rest, member) + _END
-    return _pattern(expression, slots)
+        line.add(form.rest)
+        line.end()
+    return line.pattern()
 
 
-def of_scenes(form: Form, member: MemberOf) -> Pattern:
+def of_scenes(form: Form, member: MemberOf, are_one: AreOne) -> Pattern:
     """Matches the scene of a record, as `hauserpy.decode.scenes` gives it."""
-    opening = _members(form.opening, member, begins=True)
-    end = re.escape(STOP) if form.rest else _END
-    expression = opening + re.escape(STOP) + _members(form.body, member) + end
-    return _pattern(expression, (*form.opening, *form.body))
+    line = _Line(member, are_one)
+    line.add(form.opening, begins=True)
+    line.add_stop()
+    line.add(form.body)
+    if form.rest:
+        line.add_stop()
+    else:
+        line.end()
+    return line.pattern()
 
 
-_END = rb"\},"
+_T = TypeVar("_T")
+_Member = tuple[Slot, bytes]
+"""A slot, and the expression of what may be in it."""
 
 
-def _pattern(line: bytes, slots: Sequence[Slot]) -> Pattern:
-    expression = re.compile(rb"^(?:%b$|[^\n]*$)" % line, re.MULTILINE)
-    return Pattern(tuple(slot.field for slot in slots), expression)
+class _Line:
+    """A pattern in the making."""
+
+    def __init__(self, member: MemberOf, are_one: AreOne) -> None:
+        self._member = member
+        self._are_one = are_one
+        self._groups: list[tuple[str, ...]] = []
+        self._expression = b""
+
+    def add(self, slots: Sequence[Slot], *, begins: bool = False) -> None:
+        """The slots one behind the other, each an atom, or each few that come together: what they have
+        once taken they do not give back. ``begins``: a record begins with them."""
+        members = self._members(slots, begins=begins)
+        atoms = _runs(members, lambda _, other: other[0].joined and not other[0].always)
+        for several in _runs(atoms, lambda one, other: self._is_one([*one, *other])):
+            found = list(chain(*several))
+            fields = tuple(slot.field for slot, _ in found if slot.field)
+            if len(found) > 1 and self._is_one(found):
+                self._groups.append(fields)
+                self._expression += b"(%b)" % b"".join(_atom(atom, whole=True) for atom in several)
+            else:
+                self._groups += [(field,) for field in fields] or [()]
+                self._expression += b"".join(map(_atom, several))
+
+    def add_stop(self) -> None:
+        self._expression += re.escape(STOP)
+
+    def end(self) -> None:
+        self._expression += rb"\},"
+
+    def pattern(self) -> Pattern:
+        line = rb"^(?:%b$|[^\n]*$)" % self._expression
+        return Pattern(tuple(self._groups), re.compile(line, re.MULTILINE))
+
+    def _members(self, slots: Sequence[Slot], *, begins: bool) -> list[_Member]:
+        made = []
+        for number, slot in enumerate(slots):
+            if not slot.field:
+                later = {s.field for s in slots[number:]}
+                made.append((slot, b"(%b)" % _customs(sorted(later - {""}))))
+                continue
+            one = self._member(slot)
+            if begins and number == 0:
+                one = one.replace(b",", rb"\{", 1)
+            elif slot.nullable:
+                one = b'(?:,"%b":null|%b)' % (re.escape(slot.field.encode()), one)
+            made.append((slot, one))
+        return made
+
+    def _is_one(self, members: Iterable[_Member]) -> bool:
+        return all(self._are_one(one, other) for (one, _), (other, _) in pairwise(members))
 
 
-def _members(slots: Sequence[Slot], member: MemberOf, *, begins: bool = False) -> bytes:
-    """The slots one behind the other, each an atom, or each few that come together: what they have
-    once taken they do not give back. ``begins``: a record begins with them."""
-    atoms: list[tuple[Slot, bytes]] = []
-    for number, slot in enumerate(slots):
-        if not slot.field:
-            later = {s.field for s in slots[number:]}
-            atoms.append((slot, b"(%b)" % _customs(sorted(later - {""}))))
-            continue
-        one = member(slot)
-        if begins and number == 0:
-            one = one.replace(b",", rb"\{", 1)
-        elif slot.nullable:
-            one = b'(?:,"%b":null|%b)' % (re.escape(slot.field.encode()), one)
-        if slot.joined and atoms:
-            first, before_it = atoms.pop()
-            atoms.append((first, before_it + one))
+def _runs(items: Iterable[_T], belong: Callable[[_T, _T], bool]) -> list[list[_T]]:
+    """The items in runs of such as each belong to the one before them."""
+    runs: list[list[_T]] = []
+    for item in items:
+        if runs and belong(runs[-1][-1], item):
+            runs[-1].append(item)
         else:
-            atoms.append((slot, one))
-    return b"".join(
-        one if slot.always or not slot.field else once_taken(one, b"?") for slot, one in atoms
-    )
+            runs.append([item])
+    return runs
+
+
+def _atom(members: Sequence[_Member], *, whole: bool = False) -> bytes:
+    """``whole``: without their groups."""
+    made = b"".join(one[1:-1] if whole else one for _, one in members)
+    first, _ = members[0]
+    return made if first.always or not first.field else once_taken(made, b"?")
 
 
 def _customs(later: Sequence[str]) -> bytes:

@@ -17,7 +17,7 @@ from hauserpy.destinations.reading import Damaged, parsed
 from hauserpy.destinations.scope import Scope, known, refuse_other, scope_of
 from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import DestinationRefused, HauserHasRun, LedgerUnreadable
-from hauserpy.fields import Field, table_columns
+from hauserpy.fields import Field, as_exported, table_columns
 from hauserpy.layout import (
     Column,
     Compression,
@@ -47,7 +47,7 @@ def layout(settings: Settings, fields: tuple[Field, ...]) -> Layout:
     )
     jsonl = settings.format is StageFormat.JSONL
     return Layout(
-        columns=columns,
+        columns=as_exported(columns) if jsonl else columns,
         format=settings.format,
         compression=settings.compression,
         custom_vars=CustomVarsKind.OBJECT if jsonl else CustomVarsKind.TEXT,

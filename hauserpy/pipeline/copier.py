@@ -9,24 +9,21 @@ the same to the byte.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
-from itertools import chain, groupby, islice, repeat
+from itertools import chain, compress, islice, repeat
 from typing import Any
 
-from hauserpy.decode import pattern
-from hauserpy.decode.form import Form, Slot
+from hauserpy.decode.form import Form
 from hauserpy.decode.lines import insides, lined
 from hauserpy.decode.members import objects
-from hauserpy.decode.pattern import Pattern
 from hauserpy.decode.scenes import Cutter
 from hauserpy.decode.split import Batch
-from hauserpy.fields import EVENT_START, PAGE_AGENT, PAGE_USER_AGENT
+from hauserpy.fields import EVENT_START
 from hauserpy.layout import FieldType, Layout
 from hauserpy.model import Window
+from hauserpy.pipeline.plan import Kind, Part, planned
 from hauserpy.staging import Encoder
 from hauserpy.staging.copies import BACKSLASH
 from hauserpy.transform import fields_of, times
@@ -52,21 +49,6 @@ class Copied:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """How events or scenes are read: for each of the layout's columns, by number, the groups of
-    ``pattern`` that are of its ``keys``. ``gaps`` are the groups of custom variables, ``others`` of
-    fields whose columns are not read here. Where the group ``first`` is empty, the pattern does not
-    match, or all is as if it did not."""
-
-    pattern: Pattern
-    first: int
-    places: dict[int, list[int]]
-    keys: dict[int, str]
-    gaps: list[int]
-    others: list[int]
-
-
-@dataclass(frozen=True, slots=True)
 class _Read:
     """The events or scenes of a batch: their ``columns`` as they are written, by number, and of those
     that have custom variables these and their JSON. ``care`` has the numbers of those for which all
@@ -78,15 +60,6 @@ class _Read:
     starts: Sequence[bytes | None]
 
 
-class _Kind(Enum):
-    """Of a column: what its entries come from."""
-
-    EVENT = auto()
-    SHARED = auto()
-    """A scene, or what is the same in every row."""
-    CUSTOM_VARS = auto()
-
-
 class Copier:
     """Copies the records of batches, which are mostly of ``form``, to lines of ``encoder``."""
 
@@ -94,52 +67,10 @@ class Copier:
         self.form = form
         self._encoder = encoder
         self._columns = layout.columns
-        self._number = {column.field: n for n, column in enumerate(layout.columns)}
-        if PAGE_USER_AGENT in self._number:
-            self._number[PAGE_AGENT] = self._number[PAGE_USER_AGENT]
-        # Where a member is copied as it stands, that with which records begin has no comma.
-        begins = (*form.opening, *form.event)[0]
-        self._braced = begins.field if self._member(begins).startswith(b"(") else None
-        self._events = self._part(pattern.of_events(form, self._member), form.event[0].field)
+        self._plan = planned(form, layout, window, encoder)
         self._cutter = Cutter(form)
-        self._scenes: _Part | None = None
-        if form.body:
-            first = (*form.opening, *form.body)[0].field
-            of_scenes = pattern.of_scenes(form, self._member)
-            self._scenes = self._part(of_scenes, first, self._events.places)
-        start = times.write(window.start, layout.time_style)
-        self._constants = {
-            n: encoder.instants(n, [start])[0]
-            if column.type is FieldType.WINDOW_START
-            else encoder.null(n)
-            for n, column in enumerate(layout.columns)
-        }
-        kinds = groupby(range(len(layout.columns)), self._kind)
-        self._runs = [(kind, tuple(numbers)) for kind, numbers in kinds]
         self._clock = times.Clock(layout.time_style)
         self._folder = Folder(layout, fields_of(layout.columns))
-
-    def _member(self, slot: Slot) -> bytes:
-        return self._encoder.member(self._number[slot.field], slot.field, plain=slot.plain)
-
-    def _part(self, found: Pattern, first: str, elsewhere: Container[int] = ()) -> _Part:
-        places: dict[int, list[int]] = defaultdict(list)
-        keys: dict[int, str] = {}
-        gaps: list[int] = []
-        others: list[int] = []
-        for group, field in enumerate(found.groups):
-            if not field:
-                gaps.append(group)
-            elif (number := self._number.get(field)) is not None:
-                # A field and its alias are one column; records may have both, and in both parts.
-                one = number not in elsewhere and keys.setdefault(number, field) == field
-                (places[number] if one else others).append(group)
-        return _Part(found, found.groups.index(first), dict(places), keys, gaps, others)
-
-    def _kind(self, number: int) -> _Kind:
-        if self._columns[number].type is FieldType.CUSTOM_VARS:
-            return _Kind.CUSTOM_VARS
-        return _Kind.EVENT if number in self._events.places else _Kind.SHARED
 
     def copied(self, batch: Batch) -> Copied | None:
         """None when the batch must be parsed whole; else its borders are proved, if the records that
@@ -148,12 +79,12 @@ class Copier:
         if lines is None:
             return None
         cut = self._cutter.cut(lines)
-        events = self._read(self._events, cut.events, len(lines))
+        events = self._read(self._plan.events, cut.events, len(lines))
         if events is None or len(events.care) > len(lines) * _MOST_LEFT:
             return None
         scenes: _Read | None = _NO_SCENES
-        if self._scenes is not None:
-            scenes = self._read(self._scenes, cut.scenes, max(cut.which) + 1)
+        if self._plan.scenes is not None:
+            scenes = self._read(self._plan.scenes, cut.scenes, max(cut.which) + 1)
         if scenes is None:
             return None
         care = set(events.care)
@@ -171,22 +102,26 @@ class Copier:
         starts = [start for n, start in enumerate(events.starts) if n not in care]
         return Copied(made, dict(zip(numbers, left, strict=True)), *times.span(starts))
 
-    def _read(self, part: _Part, text: bytes, count: int) -> _Read | None:
+    def _read(self, part: Part, text: bytes, count: int) -> _Read | None:
         """None when a match goes over the end of its line: something in it is open."""
         groups = part.pattern.columns(text)
         if len(groups[0]) != count:
             return None
-        care = {n for n, value in enumerate(groups[part.first]) if not value}
+        # With the first group's member each of them begins; where it is empty, none matched.
+        first = groups[0]
+        care = set() if all(first) else {n for n, value in enumerate(first) if not value}
         for other in part.others:
-            care.update(n for n, value in enumerate(groups[other]) if value)
+            care.update(_filled(groups[other]))
         columns: dict[int, Sequence[bytes]] = {}
         starts: Sequence[bytes | None] = ()
         for number, places in part.places.items():
             values = _one_of([groups[place] for place in places], care)
-            key = part.keys[number]
-            if key == self._braced:
+            key, *more = part.keys[number]
+            if key == self._plan.braced:
                 values = [value.replace(b"{", b",", 1) for value in values]
-            if self._columns[number].type is FieldType.TIME:
+            if more:
+                columns[number] = self._encoder.members(values, care)
+            elif self._columns[number].type is FieldType.TIME:
                 written = self._clock.copied(values, care, repeat=key != EVENT_START)
                 columns[number] = self._encoder.instants(number, written)
                 if key == EVENT_START:
@@ -196,7 +131,7 @@ class Copier:
         return _Read(columns, self._customs(part, groups, care), care, starts)
 
     def _customs(
-        self, part: _Part, groups: Sequence[Sequence[bytes]], care: set[int]
+        self, part: Part, groups: Sequence[Sequence[bytes]], care: set[int]
     ) -> dict[int, tuple[dict[str, Any], bytes]]:
         """By number, of those that have custom variables."""
         columns = [groups[gap] for gap in part.gaps]
@@ -212,7 +147,7 @@ class Copier:
                 for n, text in enumerate(texts)
                 if BACKSLASH in text and len(list(filter(None, several[n]))) > 1
             )
-        numbers = [n for n, text in enumerate(texts) if text and n not in care]
+        numbers = [n for n in _filled(texts) if n not in care]
         insides = [texts[n][1:] for n in numbers]
         found = objects(insides)
         if found is None:
@@ -238,10 +173,10 @@ class Copier:
         """The lines of all events, each with the scene that ``which`` names. What has no meaning
         goes into ``care``."""
         fields: list[Iterable[bytes]] = []
-        for kind, numbers in self._runs:
-            if kind is _Kind.EVENT:
+        for kind, numbers in self._plan.runs:
+            if kind is Kind.EVENT:
                 fields += [events.columns[number] for number in numbers]
-            elif kind is _Kind.SHARED:
+            elif kind is Kind.SHARED:
                 fields.append(self._shared(numbers, scenes, which))
             else:
                 texts, places = self._folded(events, scenes, which, care)
@@ -262,8 +197,8 @@ class Copier:
     ) -> Iterable[bytes]:
         glue = self._encoder.glue
         if scenes.columns.keys().isdisjoint(numbers):
-            return repeat(glue.join(self._constants[number] for number in numbers))
-        columns = [scenes.columns.get(n) or repeat(self._constants[n]) for n in numbers]
+            return repeat(glue.join(self._plan.constants[number] for number in numbers))
+        columns = [scenes.columns.get(n) or repeat(self._plan.constants[n]) for n in numbers]
         entries = list(map(glue.join, zip(*columns, strict=False)))
         return map(entries.__getitem__, which)
 
@@ -294,17 +229,20 @@ class Copier:
 _NO_SCENES = _Read({}, {}, set(), ())
 
 
+def _filled(column: Sequence[bytes]) -> Iterable[int]:
+    """The places at which there is something."""
+    return compress(range(len(column)), column)
+
+
 def _one_of(columns: Sequence[Sequence[bytes]], care: set[int]) -> Sequence[bytes]:
     """A field's column from those of all its slots; a record with two of them needs care."""
-    made, *others = columns
+    if len(columns) == 1:
+        return columns[0]
+    fullest, *others = sorted(columns, key=lambda column: column.count(b""))
+    made = list(fullest)
     for other in others:
-        # Mostly there is nothing in it.
-        if any(other):
-            merged = list(made)
-            for n, value in enumerate(other):
-                if value:
-                    if merged[n]:
-                        care.add(n)
-                    merged[n] = value
-            made = merged
+        for n in _filled(other):
+            if made[n]:
+                care.add(n)
+            made[n] = other[n]
     return made

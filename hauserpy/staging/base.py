@@ -44,11 +44,21 @@ class Encoder(Protocol):
         """
         ...
 
+    def is_whole(self, number: int, key: str) -> bool:
+        """Whether all of a member of that key is copied, and written as it stands but for escapes:
+        then several of them may be one copy. In their expressions, the group is all there is."""
+        ...
+
     def copied(
         self, number: int, key: str, values: Sequence[bytes], care: set[int]
     ) -> Sequence[bytes]:
         """A column from what was copied; what was empty becomes NULL, and those whose place goes into
         ``care`` have no meaning. Not for times."""
+        ...
+
+    def members(self, values: Sequence[bytes], care: set[int]) -> Sequence[bytes]:
+        """As `copied`, for whole members of several columns in one copy, none of them bounded. Their
+        texts have no quotes in them."""
         ...
 
     def instants(self, number: int, written: Sequence[bytes | None]) -> list[bytes]:

@@ -58,22 +58,27 @@ class NotPlain(Exception):
     """A NUL or half a character is in the text."""
 
 
-class Escaped(dict[bytes, bytes]):
-    """What ``write`` makes of the text that stands between the quotes of a JSON string. Remembers
-    texts in which something is escaped, since most columns repeat themselves; raises NotPlain."""
+def unescaped(inside: bytes) -> str:
+    """The text that stands between the quotes of a JSON string. Raises NotPlain."""
+    try:
+        text: str = orjson.loads(b'"%b"' % inside)
+    except orjson.JSONDecodeError:
+        raise NotPlain from None
+    if "\0" in text:
+        raise NotPlain
+    return text
 
-    def __init__(self, write: Callable[[str], bytes]) -> None:
+
+class Escaped(dict[bytes, bytes]):
+    """What ``write`` makes of JSON in which something is escaped; it may raise NotPlain. Remembered,
+    since most columns repeat themselves."""
+
+    def __init__(self, write: Callable[[bytes], bytes]) -> None:
         super().__init__()
         self._write = write
 
     def __missing__(self, inside: bytes) -> bytes:
-        try:
-            text: str = orjson.loads(b'"%b"' % inside)
-        except orjson.JSONDecodeError:
-            raise NotPlain from None
-        if "\0" in text:
-            raise NotPlain
-        made = self._write(text)
+        made = self._write(inside)
         if len(inside) <= _LONGEST_REMEMBERED:
             if len(self) > _MOST_REMEMBERED:
                 self.clear()

@@ -18,7 +18,7 @@ import orjson
 
 from hauserpy.decode import pattern
 from hauserpy.layout import FieldType, Layout
-from hauserpy.staging.copies import COMMA, DOT, NUMBERS, TIME, Escaped, checked
+from hauserpy.staging.copies import COMMA, DOT, NUMBERS, TIME, Escaped, checked, unescaped
 from hauserpy.transform import Rows
 
 _INTEGERS = (FieldType.INT64, FieldType.INT32)
@@ -47,7 +47,7 @@ class CsvEncoder:
             for number, column in enumerate(layout.columns)
             if column.type is FieldType.STRING
         }
-        self._escaped = Escaped(_quoted)
+        self._escaped = Escaped(lambda inside: _quoted(unescaped(inside)))
         self._marks = {b"": null, b'""': empty} if layout.null else {}
         # Integers that stand side by side are written together.
         runs = groupby(enumerate(layout.columns), lambda c: -1 if c[1].type in _INTEGERS else c[0])
@@ -93,6 +93,12 @@ class CsvEncoder:
             value = b'"([^"]++)"' if plain else _TEXT
         return b',"%b":%b' % (key.encode(), value)
 
+    def is_whole(self, number: int, key: str) -> bool:
+        return False
+
+    def members(self, values: Sequence[bytes], care: set[int]) -> Sequence[bytes]:
+        raise ValueError("no member is written as it stands in JSON")
+
     def copied(
         self, number: int, key: str, values: Sequence[bytes], care: set[int]
     ) -> Sequence[bytes]:
@@ -106,11 +112,11 @@ class CsvEncoder:
             values = self._escaped.mended(values, escaped, care)
         if COMMA in together:
             # What was written anew has its quotes.
-            values = [b'"%b"' % v if COMMA in v and v[0] != _QUOTE else v for v in values]
+            values = [b'"' + v + b'"' if COMMA in v and v[0] != _QUOTE else v for v in values]
         if not self._marks:
             return values
         if _QUOTE not in together:
-            return [value or self._null for value in values]
+            return [value or self._null for value in values] if b"" in values else values
         return list(map(self._marks.get, values, values))
 
     def instants(self, number: int, written: Sequence[bytes | None]) -> list[bytes]:
@@ -120,7 +126,7 @@ class CsvEncoder:
     def objects(self, number: int, texts: Sequence[bytes]) -> list[bytes]:
         # JSON text holds no line break of its own; all hold quotes but the empty one.
         doubled = b"\n".join(texts).replace(b'"', b'""').split(b"\n")
-        return [text if text == b"{}" else b'"%b"' % text for text in doubled]
+        return [text if text == b"{}" else b'"' + text + b'"' for text in doubled]
 
     def null(self, number: int) -> bytes:
         return self._null if self._columns[number].type is FieldType.STRING else b""

@@ -64,7 +64,11 @@ def main(given: Sequence[str] | None = None) -> None:
         # The children's temporary folders go there as well.
         os.environ["TMPDIR"] = str(arguments.tmp)
         tempfile.tempdir = None
+    # An installed package is compiled; a checkout where nothing may be written would be compiled anew
+    # by every process.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="hauserpy-bench-") as name:
+        os.environ["PYTHONPYCACHEPREFIX"] = str(Path(name) / "compiled")
         _progress(f"writing {arguments.bundles} bundles of {arguments.size / 1e6:.1f} MB")
         bodies = generate(
             Path(name),

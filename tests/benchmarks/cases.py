@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hauserpy.destinations.redshift import copy
 from hauserpy.destinations.redshift.destination import PART_BYTES
-from hauserpy.fields import catalogue, table_columns
+from hauserpy.fields import as_exported, catalogue, table_columns
 from hauserpy.layout import Compression, CustomVarsKind, FieldType, Layout, StageFormat, TimeStyle
 
 _COLUMNS = table_columns(catalogue())
@@ -13,7 +13,9 @@ _FILE_COLUMNS = tuple(c for c in _COLUMNS if c.type is not FieldType.WINDOW_STAR
 LAYOUTS = {
     "csv": Layout(_FILE_COLUMNS),
     "csv.gz": Layout(_FILE_COLUMNS, compression=Compression.GZIP),
-    "jsonl": Layout(_FILE_COLUMNS, format=StageFormat.JSONL, custom_vars=CustomVarsKind.OBJECT),
+    "jsonl": Layout(
+        as_exported(_FILE_COLUMNS), format=StageFormat.JSONL, custom_vars=CustomVarsKind.OBJECT
+    ),
     "redshift": Layout(
         table_columns(catalogue(), max_bytes=65_535),
         compression=Compression.GZIP,

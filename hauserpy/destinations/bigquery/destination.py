@@ -31,7 +31,7 @@ from hauserpy.destinations.bigquery.staging import Staging, safe
 from hauserpy.destinations.bigquery.tables import Tables
 from hauserpy.entries import LedgerEntry
 from hauserpy.errors import DestinationRefused, DestinationUnavailable, LedgerMoved
-from hauserpy.fields import Field
+from hauserpy.fields import Field, as_exported
 from hauserpy.layout import Compression, CustomVarsKind, Layout, StageFormat, TimeStyle
 from hauserpy.ledger import Ledger
 from hauserpy.model import Check, Part, rfc3339
@@ -100,7 +100,7 @@ class BigQuery:
                 self._connection, self._tables.names, export, ledger.checkpoint
             )
         return Layout(
-            columns=export.columns,
+            columns=as_exported(export.columns),
             format=StageFormat.JSONL,
             compression=Compression.GZIP,
             header=False,
