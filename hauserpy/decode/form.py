@@ -32,6 +32,8 @@ _WORTH = 150
 """Bytes that a scene must save of a record, on the average, to be worth looking it up."""
 _MOST_SLOTS = 192
 """Records whose members come in any order have no form that is worth trying."""
+_MOST_GAPS = 8
+"""Places of custom variables: a long value that no pattern matches is looked at in each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Form:
 
     def pairs(self) -> frozenset[tuple[str, str]]:
         """Fields of one slot each, the second's right behind the first's, that are plain and never
-        null."""
+        null. (Of several slots, some may be filled in one place and some in the other.)"""
         often = Counter(slot.field for part in self.parts for slot in part)
 
         def fits(slot: Slot) -> bool:
@@ -116,7 +118,8 @@ def learned(
         rest=of_rest,
         fields=fields,
     )
-    if sum(map(len, form.parts)) > _MOST_SLOTS:
+    members = [slot.field for part in form.parts for slot in part]
+    if len(members) > _MOST_SLOTS or members.count(ANYWHERE) > _MOST_GAPS:
         return None
     return _told(form, {f: [record[f] for record in sample if f in record] for f in fields})
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from hauserpy.decode.form import Form, Slot
 from hauserpy.decode.scenes import STOP
@@ -40,11 +40,24 @@ _VALUE = rb"(?:%b|[-+.0-9A-Za-z]++|\[%b\]|\{%b\})" % (TEXT, _INNER, _INNER)
 """Whatever may be a value, nothing nested in it twice: it remains to be parsed."""
 
 
-MemberOf = Callable[[Slot], bytes]
-"""Gives the expression of a field's member, which begins with a comma and has one group."""
+class Member(NamedTuple):
+    """The expression of a member with the comma before it, in three parts, without groups: what is
+    ``copied`` of it, and what is before and behind that."""
+
+    before: bytes
+    copied: bytes
+    behind: bytes = b""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the member is copied."""
+        return not self.before and not self.behind
+
+
+MemberOf = Callable[[Slot], Member]
+"""Gives the expression of a field's member."""
 AreOne = Callable[[Slot, Slot], bool]
-"""Whether members are copied as one text where the second directly follows the first. In the
-expressions of such members, the group is all there is."""
+"""Whether whole members are copied as one text where the second directly follows the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +106,7 @@ def of_scenes(form: Form, member: MemberOf, are_one: AreOne) -> Pattern:
 
 
 _T = TypeVar("_T")
-_Member = tuple[Slot, bytes]
-"""A slot, and the expression of what may be in it."""
+_Place = tuple[Slot, Member]
 
 
 class _Line:
@@ -109,17 +121,18 @@ class _Line:
     def add(self, slots: Sequence[Slot], *, begins: bool = False) -> None:
         """The slots one behind the other, each an atom, or each few that come together: what they have
         once taken they do not give back. ``begins``: a record begins with them."""
-        members = self._members(slots, begins=begins)
-        atoms = _runs(members, lambda _, other: other[0].joined and not other[0].always)
+        places = self._places(slots, begins=begins)
+        atoms = _runs(places, lambda _, other: other[0].joined and not other[0].always)
         for several in _runs(atoms, lambda one, other: self._is_one([*one, *other])):
-            found = list(chain(*several))
-            fields = tuple(slot.field for slot, _ in found if slot.field)
-            if len(found) > 1 and self._is_one(found):
-                self._groups.append(fields)
-                self._expression += b"(%b)" % b"".join(_atom(atom, whole=True) for atom in several)
+            together = list(chain(*several))
+            if len(together) > 1 and self._is_one(together):
+                self._groups.append(tuple(slot.field for slot, _ in together))
+                copied = [_atom(atom, [member.copied for _, member in atom]) for atom in several]
+                self._expression += b"(%b)" % b"".join(copied)
             else:
-                self._groups += [(field,) for field in fields] or [()]
-                self._expression += b"".join(map(_atom, several))
+                # It is but one atom, and each of its members is copied for itself.
+                self._groups += [(slot.field,) if slot.field else () for slot, _ in together]
+                self._expression += _atom(together, [_alone(*place) for place in together])
 
     def add_stop(self) -> None:
         self._expression += re.escape(STOP)
@@ -131,23 +144,20 @@ class _Line:
         line = rb"^(?:%b$|[^\n]*$)" % self._expression
         return Pattern(tuple(self._groups), re.compile(line, re.MULTILINE))
 
-    def _members(self, slots: Sequence[Slot], *, begins: bool) -> list[_Member]:
+    def _places(self, slots: Sequence[Slot], *, begins: bool) -> list[_Place]:
         made = []
         for number, slot in enumerate(slots):
             if not slot.field:
                 later = {s.field for s in slots[number:]}
-                made.append((slot, b"(%b)" % _customs(sorted(later - {""}))))
-                continue
-            one = self._member(slot)
-            if begins and number == 0:
-                one = one.replace(b",", rb"\{", 1)
-            elif slot.nullable:
-                one = b'(?:,"%b":null|%b)' % (re.escape(slot.field.encode()), one)
-            made.append((slot, one))
+                made.append((slot, Member(b"", _customs(sorted(later - {""})))))
+            elif begins and number == 0:
+                made.append((replace(slot, nullable=False), _begun(self._member(slot))))
+            else:
+                made.append((slot, self._member(slot)))
         return made
 
-    def _is_one(self, members: Iterable[_Member]) -> bool:
-        return all(self._are_one(one, other) for (one, _), (other, _) in pairwise(members))
+    def _is_one(self, places: Iterable[_Place]) -> bool:
+        return all(self._are_one(one, other) for (one, _), (other, _) in pairwise(places))
 
 
 def _runs(items: Iterable[_T], belong: Callable[[_T, _T], bool]) -> list[list[_T]]:
@@ -161,10 +171,23 @@ def _runs(items: Iterable[_T], belong: Callable[[_T, _T], bool]) -> list[list[_T
     return runs
 
 
-def _atom(members: Sequence[_Member], *, whole: bool = False) -> bytes:
-    """``whole``: without their groups."""
-    made = b"".join(one[1:-1] if whole else one for _, one in members)
-    first, _ = members[0]
+def _begun(member: Member) -> Member:
+    """With a brace in the place of the comma."""
+    before, copied, behind = member
+    if before:
+        return Member(rb"\{" + before[1:], copied, behind)
+    return Member(b"", rb"\{" + copied[1:], behind)
+
+
+def _alone(slot: Slot, member: Member) -> bytes:
+    """The member with a group of its own."""
+    one = b"%b(%b)%b" % member
+    return b'(?:,"%b":null|%b)' % (re.escape(slot.field.encode()), one) if slot.nullable else one
+
+
+def _atom(places: Sequence[_Place], expressions: Sequence[bytes]) -> bytes:
+    first, _ = places[0]
+    made = b"".join(expressions)
     return made if first.always or not first.field else once_taken(made, b"?")
 
 

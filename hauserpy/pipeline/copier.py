@@ -120,7 +120,7 @@ class Copier:
             if key == self._plan.braced:
                 values = [value.replace(b"{", b",", 1) for value in values]
             if more:
-                columns[number] = self._encoder.members(values, care)
+                columns[number] = self._encoder.copied_together(values, care)
             elif self._columns[number].type is FieldType.TIME:
                 written = self._clock.copied(values, care, repeat=key != EVENT_START)
                 columns[number] = self._encoder.instants(number, written)

@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 
 from hauserpy.decode import pattern
 from hauserpy.decode.form import Form, Slot
-from hauserpy.decode.pattern import Pattern
+from hauserpy.decode.pattern import Member, Pattern
 from hauserpy.fields import PAGE_AGENT, PAGE_USER_AGENT
 from hauserpy.layout import FieldType, Layout
 from hauserpy.model import Window
@@ -68,8 +68,8 @@ def planned(form: Form, layout: Layout, window: Window, encoder: Encoder) -> Pla
         for n, column in enumerate(layout.columns)
     }
     objects = {n for n, c in enumerate(layout.columns) if c.type is FieldType.CUSTOM_VARS}
-    always = objects | {n for n, constant in constants.items() if constant}
-    reader = _Reader(form, layout, encoder, always)
+    written = objects | {n for n, constant in constants.items() if constant}
+    reader = _Reader(form, layout, encoder, written)
     events = reader.part(pattern.of_events(form, reader.member, reader.are_one))
     scenes = None
     if form.body:
@@ -82,6 +82,7 @@ def planned(form: Form, layout: Layout, window: Window, encoder: Encoder) -> Pla
         return Kind.EVENT if number in events.places else Kind.SHARED
 
     behind = reader.behind(events) | (reader.behind(scenes) if scenes else set())
+    assert behind.isdisjoint(events.places) and not (scenes and behind & scenes.places.keys())
     own = [n for n in range(len(layout.columns)) if n not in behind]
     return Plan(
         events,
@@ -93,9 +94,10 @@ def planned(form: Form, layout: Layout, window: Window, encoder: Encoder) -> Pla
 
 
 class _Reader:
-    """Reads one form for one layout; of the columns ``always``, something is in every line."""
+    """Reads one form for one layout. In each line there is something of the columns ``written``,
+    whatever records tell."""
 
-    def __init__(self, form: Form, layout: Layout, encoder: Encoder, always: set[int]) -> None:
+    def __init__(self, form: Form, layout: Layout, encoder: Encoder, written: set[int]) -> None:
         self._form = form
         self._columns = layout.columns
         self._encoder = encoder
@@ -103,32 +105,40 @@ class _Reader:
         if PAGE_USER_AGENT in self._number:
             self._number[PAGE_AGENT] = self._number[PAGE_USER_AGENT]
         fields = {slot.field for part in form.parts for slot in part if slot.field}
-        self._keys = Counter(self._number[field] for field in fields)
+        self._fields_of = Counter(self._number[field] for field in fields)
         # Columns between two of these are empty, and what is empty does not part them.
-        self._following = dict(pairwise(sorted({*self._keys, *always})))
+        self._following = dict(pairwise(sorted({*self._fields_of, *written})))
         self._pairs = form.pairs()
 
     @property
     def braced(self) -> str | None:
-        first = (*self._form.opening, *self._form.event)[0].field
-        return first if self._encoder.is_whole(self._number[first], first) else None
+        first = (*self._form.opening, *self._form.event)[0]
+        return first.field if self.member(first).is_whole else None
 
-    def member(self, slot: Slot) -> bytes:
+    def member(self, slot: Slot) -> Member:
         return self._encoder.member(self._number[slot.field], slot.field, plain=slot.plain)
 
     def are_one(self, one: Slot, other: Slot) -> bool:
-        """Whether the second follows the first in lines as well, and both are written as they stand."""
+        """Whether both are copied as one text. For that,
+
+        - the second always follows the first, in records and in lines, with nothing between: else
+          something would be written in the wrong place;
+        - none has another slot, is null, or has a quote in its text (see `Form.pairs`): else what is
+          in the group might not be what is written, or not all of it;
+        - both are written as they stand, without a bound, and of one field each: else each copy would
+          have to be looked at for itself.
+        """
         return (
             (one.field, other.field) in self._pairs
             and self._following.get(self._number[one.field]) == self._number[other.field]
-            and self._stands(one.field)
-            and self._stands(other.field)
+            and self._stands(one)
+            and self._stands(other)
         )
 
-    def _stands(self, field: str) -> bool:
-        number = self._number[field]
+    def _stands(self, slot: Slot) -> bool:
+        number = self._number[slot.field]
         unbounded = self._columns[number].max_bytes is None
-        return unbounded and self._keys[number] == 1 and self._encoder.is_whole(number, field)
+        return unbounded and self._fields_of[number] == 1 and self.member(slot).is_whole
 
     def part(self, found: Pattern, elsewhere: Container[int] = ()) -> Part:
         """``elsewhere``: columns that are read of another part."""

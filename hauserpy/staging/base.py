@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from hauserpy.decode.pattern import Member
 from hauserpy.layout import Layout, StageFormat
 from hauserpy.transform import Rows
 
@@ -37,16 +38,11 @@ class Encoder(Protocol):
         """The bytes of at least one line."""
         ...
 
-    def member(self, number: int, key: str, *, plain: bool) -> bytes:
-        """The regular expression of a member of that key, a field's, with the comma before it, and
-        with one group: what is copied of it, never empty. For a time, the instant and nothing else.
-        Where it is ``plain``, no match is needed for texts that are empty or have a quote in them.
-        """
-        ...
-
-    def is_whole(self, number: int, key: str) -> bool:
-        """Whether all of a member of that key is copied, and written as it stands but for escapes:
-        then several of them may be one copy. In their expressions, the group is all there is."""
+    def member(self, number: int, key: str, *, plain: bool) -> Member:
+        """The regular expression of a member of that key, a field's. What is copied of it is never
+        empty; for a time, it is the instant and nothing else. A whole member is written as it
+        stands, but for its escapes. Where it is ``plain``, no match is needed for texts that are
+        empty or have a quote in them."""
         ...
 
     def copied(
@@ -56,9 +52,9 @@ class Encoder(Protocol):
         ``care`` have no meaning. Not for times."""
         ...
 
-    def members(self, values: Sequence[bytes], care: set[int]) -> Sequence[bytes]:
-        """As `copied`, for whole members of several columns in one copy, none of them bounded. Their
-        texts have no quotes in them."""
+    def copied_together(self, values: Sequence[bytes], care: set[int]) -> Sequence[bytes]:
+        """As `copied`, for copies of several whole members, of columns without a bound, no text in
+        which has a quote in it. Only for an encoder that has such members."""
         ...
 
     def instants(self, number: int, written: Sequence[bytes | None]) -> list[bytes]:

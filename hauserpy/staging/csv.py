@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from hauserpy.decode import pattern
+from hauserpy.decode.pattern import Member
 from hauserpy.layout import FieldType, Layout
 from hauserpy.staging.copies import COMMA, DOT, NUMBERS, TIME, Escaped, checked, unescaped
 from hauserpy.transform import Rows
@@ -28,8 +29,8 @@ _LONGEST_REMEMBERED = 200
 _QUOTE = ord('"')
 _SPECIAL = '",\n\r'
 """What makes a field need quotes. A lone CR as well: readers may take it for a line's end."""
-_TEXT = rb'"?((?<=")%b(?=")|(?<!")""(?!"))"?' % pattern.INSIDE
-"""A string without its quotes, unless there is nothing else."""
+_TEXT = rb'(?<=")%b(?=")|(?<!")""(?!")' % pattern.INSIDE
+"""A string without its quotes, unless there is nothing else, between quotes that may be there."""
 
 
 class CsvEncoder:
@@ -83,20 +84,18 @@ class CsvEncoder:
     def joined(self, lines: Sequence[bytes]) -> bytes:
         return b"\n".join([*lines, b""])
 
-    def member(self, number: int, key: str, *, plain: bool) -> bytes:
+    def member(self, number: int, key: str, *, plain: bool) -> Member:
         kind = self._columns[number].type
+        name = b',"%b":' % key.encode()
         if kind in NUMBERS:
-            value = b"(%b)" % NUMBERS[kind]
-        elif kind is FieldType.TIME:
-            value = b'"(%b)"' % TIME
-        else:
-            value = b'"([^"]++)"' if plain else _TEXT
-        return b',"%b":%b' % (key.encode(), value)
+            return Member(name, NUMBERS[kind])
+        if kind is FieldType.TIME:
+            return Member(name + b'"', TIME, b'"')
+        if plain:
+            return Member(name + b'"', rb'[^"]++', b'"')
+        return Member(name + b'"?', _TEXT, b'"?')
 
-    def is_whole(self, number: int, key: str) -> bool:
-        return False
-
-    def members(self, values: Sequence[bytes], care: set[int]) -> Sequence[bytes]:
+    def copied_together(self, values: Sequence[bytes], care: set[int]) -> Sequence[bytes]:
         raise ValueError("no member is written as it stands in JSON")
 
     def copied(

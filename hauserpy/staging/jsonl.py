@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from hauserpy.decode import pattern
+from hauserpy.decode.pattern import Member
 from hauserpy.layout import CustomVarsKind, FieldType, Layout
 from hauserpy.staging.copies import DOT, NUMBERS, TIME, Escaped, NotPlain, checked, unescaped
 from hauserpy.transform import Rows
@@ -32,7 +33,7 @@ class JsonLinesEncoder:
         self._as_objects = layout.custom_vars is CustomVarsKind.OBJECT
         self._names = [b",%b:" % orjson.dumps(column.name) for column in layout.columns]
         self._escaped = Escaped(_text)
-        self._members = Escaped(_members)
+        self._rewritten = Escaped(_rewritten)
 
     def lines(self, rows: Rows) -> list[bytes]:
         if not rows.count:
@@ -48,25 +49,19 @@ class JsonLinesEncoder:
         return [line[1:] for line in map(b"".join, zip(*members, strict=True))]
 
     def joined(self, lines: Sequence[bytes]) -> bytes:
-        # All of it is copied but once.
+        # A format around the joined text would copy all of it once more.
         made = [b"{" + lines[0], *lines[1:]]
         made[-1] += b"}\n"
         return b"}\n{".join(made)
 
-    def member(self, number: int, key: str, *, plain: bool) -> bytes:
+    def member(self, number: int, key: str, *, plain: bool) -> Member:
         kind = self._columns[number].type
         name = b',"%b":' % key.encode()
         if kind is FieldType.TIME:
-            return b'%b"(%b)"' % (name, TIME)
+            return Member(name + b'"', TIME, b'"')
         value = NUMBERS.get(kind) or (b'"[^"]*+"' if plain else pattern.TEXT)
         # Mostly the member as it stands.
-        whole = self.is_whole(number, key)
-        return b"(%b%b)" % (name, value) if whole else b"%b(%b)" % (name, value)
-
-    def is_whole(self, number: int, key: str) -> bool:
-        column = self._columns[number]
-        as_text = column.type is FieldType.INT64 and self._layout.int64_as_text
-        return column.type in _COPIED_WHOLE and column.name == key and not as_text
+        return Member(b"", name + value) if self._is_whole(number, key) else Member(name, value)
 
     def copied(
         self, number: int, key: str, values: Sequence[bytes], care: set[int]
@@ -77,7 +72,7 @@ class JsonLinesEncoder:
                 return [v and name + (v if DOT in v else v + b".0") for v in values]
             case FieldType.INT64 if self._layout.int64_as_text:
                 return [v and b'%b"%b"' % (name, v) for v in values]
-        if not self.is_whole(number, key):
+        if not self._is_whole(number, key):
             values = [v and name + v for v in values]
         if column.type is FieldType.STRING:
             quotes = len(name) + len(b'""')
@@ -87,9 +82,9 @@ class JsonLinesEncoder:
                 values = self._escaped.mended(values, escaped, care, name + b'"', b'"')
         return values
 
-    def members(self, values: Sequence[bytes], care: set[int]) -> Sequence[bytes]:
+    def copied_together(self, values: Sequence[bytes], care: set[int]) -> Sequence[bytes]:
         _, escaped = checked(values, None, care)
-        return self._members.mended(values, escaped, care, b",") if escaped else values
+        return self._rewritten.mended(values, escaped, care, b",") if escaped else values
 
     def instants(self, number: int, written: Sequence[bytes | None]) -> list[bytes]:
         # They hold nothing that needs an escape.
@@ -107,6 +102,11 @@ class JsonLinesEncoder:
 
     def null(self, number: int) -> bytes:
         return b""
+
+    def _is_whole(self, number: int, key: str) -> bool:
+        column = self._columns[number]
+        as_text = column.type is FieldType.INT64 and self._layout.int64_as_text
+        return column.type in _COPIED_WHOLE and column.name == key and not as_text
 
     def _entries(self, number: int, values: Sequence[Any]) -> list[bytes]:
         kind = self._columns[number].type
@@ -138,13 +138,14 @@ def _text(inside: bytes) -> bytes:
     return orjson.dumps(unescaped(inside))[1:-1]
 
 
-def _members(inside: bytes) -> bytes:
-    """Members without floats, as orjson writes them."""
-    if rb"\u0000" in inside:
+def _rewritten(members: bytes) -> bytes:
+    """Members whose texts have no quotes in them, and none of which is a float, as orjson writes them."""
+    if rb"\u0000" in members:
         raise NotPlain
     try:
-        # Where a quote ends no text after all, the next one does, and behind it stands a key's name.
-        found = orjson.loads(b"{%b}" % inside)
+        # They are those that were matched: `"A":"x\","B":"y"` would end A's text with the quote before
+        # the B, and nothing parses that goes on with a name.
+        found = orjson.loads(b"{%b}" % members)
     except orjson.JSONDecodeError:
         raise NotPlain from None
     return orjson.dumps(found)[1:-1]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hauserpy.decode.form import Form, Slot, learned
@@ -31,6 +31,7 @@ from tests.bundles import COLUMNS, CUSTOM_KEYS, FILE_COLUMNS, KNOWN, VALUES, WIN
 
 MOST = 1 << 20
 FIELDS = frozenset(fields_of(COLUMNS))
+FIELD_TYPES = {column.field: column.type for column in COLUMNS}
 LAYOUTS = {
     "csv": Layout(FILE_COLUMNS),
     "csv.gz": Layout(FILE_COLUMNS, compression=Compression.GZIP),
@@ -608,6 +609,70 @@ def test_one_copy_is_as_exact_as_several(keys: list[str]) -> None:
         records[5].event[1:] = own
         batch = batch_of(record.text() for record in records)
         assert_copied_or_parsed_is_the_same(batch, USUAL, LAYOUTS["jsonl"])
+
+
+def test_what_wanders_is_no_part_of_one_copy() -> None:
+    """Else what is in its other place would be lost."""
+    *event, custom = USUAL.event
+    form = replace(USUAL, event=(*event, Slot("EventSubType", plain=True), custom))
+    records = [told(n) for n in range(60)]
+    for n, record in enumerate(records):
+        kept = [(key, value) for key, value in record.event if key != "EventSubType"]
+        at = 2 + len([key for key, _ in kept if key == "EventTargetText"]) * (n % 2)
+        record.event = [*kept[:at], ("EventSubType", f'"{n}"'), *kept[at:]]
+    batch = batch_of(record.text() for record in records)
+    found = copied(batch, form, LAYOUTS["jsonl"])
+    assert found is not None and not found.left
+    for layout in LAYOUTS.values():
+        assert_copied_or_parsed_is_the_same(batch, form, layout)
+
+
+_WANDERING = ["EventType", "EventCustomName", "ReqUrl", "EventDuration", "EventSubType",
+              "EventModDead", "EventModError", "PageNumInfos"]  # fmt: skip
+
+
+@given(
+    shapes=st.lists(
+        st.lists(st.sampled_from([*_WANDERING, "evt_x_str"]), unique=True), min_size=1, max_size=5
+    ),
+    seed=st.integers(0, 99),
+)
+def test_records_of_several_shapes(shapes: list[list[str]], seed: int) -> None:
+    """Whatever comes with what, in whatever order: also in records of which the sample had none."""
+    chance = random.Random(seed)
+    records = [told(n) for n in range(60)]
+    for n, record in enumerate(records):
+        shape = shapes[n % len(shapes)]
+        keys = [key for key in shape if n < 40 or chance.random() < 0.7]
+        if n > 50:
+            chance.shuffle(keys)
+        values = {key: f"{n}" if FIELD_TYPES.get(key) in NUMBERS else f'"é{n}"' for key in keys}
+        record.event[1:] = values.items()
+    form = form_of(records[:40])
+    # What all have must come in one order.
+    assume(form is not None)
+    assert form is not None
+    for batch in (records[:40], records[40:]):
+        assert_copied_or_parsed_is_the_same(
+            batch_of(record.text() for record in batch), form, LAYOUTS["jsonl"]
+        )
+
+
+def test_custom_variables_in_very_many_places_have_no_form() -> None:
+    """Each place would be tried for a long value that does not belong in any of them."""
+    keys = [c.field for c in FILE_COLUMNS if c.type is FieldType.STRING]
+    for places in (6, 12):
+        records = [told(n) for n in range(60)]
+        for n, record in enumerate(records):
+            record.opening = [("IndvId", f"{n}"), ("PageId", f"{n}")]
+            record.event[1:] = [
+                pair
+                for place, key in enumerate(keys[:places])
+                if (n + place) % 3
+                for pair in ((key, '"x"'), (f"evt_{place}", "1"))
+            ]
+            record.scene = []
+        assert (form_of(records) is None) == (places == 12)
 
 
 def test_nulls_are_copied_as_nothing() -> None:
