@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import orjson
 import pytest
@@ -167,10 +168,18 @@ def test_what_comes_now_before_and_now_behind_another_has_several_slots() -> Non
     assert_copied_or_parsed_is_the_same(batch_of(r.text() for r in records), form, LAYOUTS["csv"])
 
 
+@lru_cache(maxsize=128)
+def _converter_of(layout: Layout, form: Form | None) -> tuple[Converter, Form | None]:
+    return Converter(Job(layout, WINDOW, None, MOST)), form
+
+
 def converter_of(layout: Layout, form: Form | None) -> Converter:
-    made = Converter(Job(layout, WINDOW, None, MOST))
-    made.reader._form = form
+    """One that has learned the form and nothing else. What it has copied before makes no difference,
+    and planning takes as long as copying many batches."""
+    made, planned_for = _converter_of(layout, form)
+    made.reader._form = planned_for
     made.reader._patience = 4 if form is not None else 0
+    made.reader._sample = None
     return made
 
 

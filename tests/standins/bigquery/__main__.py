@@ -6,6 +6,7 @@ Prints its address on the first line of stdout, and serves until it is interrupt
 from __future__ import annotations
 
 import argparse
+import signal
 import threading
 from contextlib import suppress
 
@@ -19,6 +20,8 @@ def main() -> None:
     parser.add_argument("--location", default="US")
     parser.add_argument("--bucket", action="append", default=[], help="make this bucket")
     chosen = parser.parse_args()
+    # A shell that starts it in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(KeyboardInterrupt), BigQueryStandIn(chosen.port) as server:
         for name in chosen.dataset:
             server.dataset(name, chosen.location)
