@@ -9,6 +9,7 @@ import orjson
 
 from hauserpy.decode import pattern
 from hauserpy.decode.pattern import Member
+from hauserpy.decode.records import has_nul
 from hauserpy.layout import CustomVarsKind, FieldType, Layout
 from hauserpy.staging.copies import DOT, NUMBERS, TIME, Escaped, NotPlain, checked, unescaped
 from hauserpy.transform import Rows
@@ -140,7 +141,7 @@ def _text(inside: bytes) -> bytes:
 
 def _rewritten(members: bytes) -> bytes:
     """Members whose texts have no quotes in them, and none of which is a float, as orjson writes them."""
-    if rb"\u0000" in members:
+    if has_nul(members):
         raise NotPlain
     try:
         # They are those that were matched: `"A":"x\","B":"y"` would end A's text with the quote before

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import orjson
 import pytest
-from hypothesis import assume, given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from hauserpy.decode.form import Form, Slot, learned
@@ -658,9 +658,9 @@ def test_records_of_several_shapes(shapes: list[list[str]], seed: int) -> None:
         values = {key: f"{n}" if FIELD_TYPES.get(key) in NUMBERS else f'"é{n}"' for key in keys}
         record.event[1:] = values.items()
     form = form_of(records[:40])
-    # What all have must come in one order.
-    assume(form is not None)
-    assert form is not None
+    if form is None:
+        # What all have must come in one order.
+        reject()
     for batch in (records[:40], records[40:]):
         assert_copied_or_parsed_is_the_same(
             batch_of(record.text() for record in batch), form, LAYOUTS["jsonl"]
