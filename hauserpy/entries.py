@@ -23,7 +23,8 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A data file or object that holds an entry's rows. ``digest`` is ``sha256:…`` or ``etag:…``."""
+    """A data file or object that holds an entry's rows. ``digest`` is ``crc32:…`` (eight
+    hexadecimal digits), ``crc32c:…`` or ``etag:…``."""
 
     name: str
     size: int

@@ -151,7 +151,7 @@ class Part:
     path: Path
     size: int
     records: int
-    sha256: str
+    crc32: int
 
 
 @dataclass(frozen=True, slots=True)

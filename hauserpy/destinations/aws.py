@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ipaddress
 from collections.abc import Iterator
@@ -80,6 +81,11 @@ def s3_client(settings: Settings) -> S3Client:
             aws_secret_access_key=dummy,
         )
     return made
+
+
+def checksum(crc32: int) -> str:
+    """``ChecksumCRC32`` of a request: S3 compares what it gets with it, and refuses what differs."""
+    return base64.b64encode(crc32.to_bytes(4, "big")).decode()
 
 
 def is_loopback(url: str) -> bool:

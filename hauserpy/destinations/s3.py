@@ -10,7 +10,6 @@ integrity").
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import time
 from collections.abc import Callable, Iterator
@@ -140,8 +139,7 @@ class S3Store:
                 ContentLength=part.size,
                 ContentType=content_type(name),
                 Metadata={LOAD_LABEL: load},
-                # S3 compares what it has got with what was staged.
-                ChecksumSHA256=base64.b64encode(bytes.fromhex(part.sha256)).decode(),
+                ChecksumCRC32=aws.checksum(part.crc32),
                 IfNoneMatch="*",
             )
 

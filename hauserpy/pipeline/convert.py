@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from hauserpy.checksum import crc32
 from hauserpy.decode.form import Form
 from hauserpy.decode.members import objects
 from hauserpy.decode.reader import Reader
@@ -51,14 +52,15 @@ class Job:
 class Converted:
     """A batch's staged bytes and what they hold.
 
-    ``data`` is raw deflate where the layout compresses text; ``length`` and ``crc`` are those of
-    the text before. For Parquet it is an Arrow stream. ``separator`` is what stands between it and
-    the next batch of the same file (raw only).
+    ``data`` is raw deflate where the layout compresses text, and ``crc`` its CRC-32; ``plain_size``
+    and ``plain_crc`` are those of the text before. For Parquet it is an Arrow stream. ``separator``
+    is what stands between it and the next batch of the same file (raw only).
     """
 
     data: bytes
-    length: int
     crc: int
+    plain_size: int
+    plain_crc: int
     separator: bytes
     records: int
     text_bytes: int
@@ -123,8 +125,9 @@ class Converter:
         piece = deflate(text) if self._deflates else Deflated(text, len(text), 0)
         return Converted(
             data=piece.data,
-            length=piece.length,
-            crc=piece.crc,
+            crc=crc32(piece.data),
+            plain_size=piece.plain_size,
+            plain_crc=piece.plain_crc,
             separator=separator,
             records=rows.count,
             text_bytes=len(batch.text) + len(batch.separator),

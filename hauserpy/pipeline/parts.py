@@ -1,14 +1,15 @@
-"""Staged bytes to whole files on disk, hashed and fsynced."""
+"""Staged bytes to whole files on disk, summed and fsynced."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from hauserpy import checksum
+from hauserpy.checksum import Checksum
 from hauserpy.layout import Compression, Layout, StageFormat, extension
 from hauserpy.model import Part
 from hauserpy.pipeline.convert import Converted
@@ -76,56 +77,61 @@ class _TextFile:
     def __init__(self, path: Path, layout: Layout) -> None:
         self._path = path
         self._raw = layout.format is StageFormat.RAW
-        self._trailer = gzip.Trailer() if layout.compression is Compression.GZIP else None
+        self._plain = Checksum() if layout.compression is Compression.GZIP else None
         self._out = _create(path)
         self._flusher = _Flusher(self._out)
-        self._hash = hashlib.sha256()
+        self._written = Checksum()
         self._records = 0
         self._separator = b""
-        self.size = 0
-        if self._trailer is not None:
-            self._write(gzip.HEAD)
+        if self._plain is not None:
+            self._write_ours(gzip.HEAD)
         head = b"[" if self._raw else encoder_for(layout).head
         if head:
             self._text(head)
+
+    @property
+    def size(self) -> int:
+        return self._written.size
 
     def add(self, batch: Converted, data: bytes | memoryview) -> None:
         if self._separator:
             self._text(self._separator)
         self._separator = batch.separator
         self._records += batch.records
-        if self._trailer is not None:
-            self._trailer.add(batch.length, batch.crc)
-        self._write(data)
+        if self._plain is not None:
+            self._plain.add(batch.plain_size, batch.plain_crc)
+        self._write(data, batch.crc)
 
     def finish(self) -> Part:
         if self._raw:
             # Behind the last record, what was served is white space, or a comma of a record left out.
             self._text(b"]" if b"," in self._separator else self._separator + b"]")
-        if self._trailer is not None:
-            self._write(self._trailer.end())
+        if self._plain is not None:
+            self._write_ours(gzip.trailer(self._plain))
         self._flusher.end()
         _settle(self._out)
-        return Part(self._path, self.size, self._records, self._hash.hexdigest())
+        return Part(self._path, self.size, self._records, self._written.crc32)
 
     def abandon(self) -> None:
         self._flusher.join()
         self._out.close()
 
     def _text(self, text: bytes) -> None:
-        if self._trailer is None:
-            self._write(text)
+        if self._plain is None:
+            self._write_ours(text)
         else:
             piece = deflate(text)
-            self._trailer.add(piece.length, piece.crc)
-            self._write(piece.data)
+            self._plain.add(piece.plain_size, piece.plain_crc)
+            self._write_ours(piece.data)
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def _write_ours(self, data: bytes) -> None:
+        self._write(data, checksum.crc32(data))
+
+    def _write(self, data: bytes | memoryview, crc: int) -> None:
         view = memoryview(data)
         while view:
             view = view[self._out.write(view) :]
-        self._hash.update(data)
-        self.size += len(data)
+        self._written.add(len(data), crc)
         self._flusher.wrote(len(data))
 
 
@@ -149,8 +155,8 @@ class _ParquetFile:
         self._assembler.finish()
         _settle(self._out)
         with self._path.open("rb") as written:
-            digest = hashlib.file_digest(written, "sha256").hexdigest()
-        return Part(self._path, self._path.stat().st_size, self._records, digest)
+            made = checksum.of_file(written)
+        return Part(self._path, made.size, self._records, made.crc32)
 
     def abandon(self) -> None:
         # Else pyarrow does it once the file is closed, and tells stderr that it cannot.

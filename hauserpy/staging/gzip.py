@@ -8,10 +8,11 @@ longer or shorter, since isal's flush depends on what its memory held before.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 from isal import isal_zlib
+
+from hauserpy.checksum import Checksum, crc32
 
 LEVEL = 1
 """isal's second of four: about zlib's size at level 2 or 3, at several times its speed."""
@@ -24,34 +25,20 @@ _LAST_EMPTY_BLOCK = b"\x03\x00"
 
 @dataclass(frozen=True, slots=True)
 class Deflated:
-    """A compressed piece, and what its text was."""
+    """A compressed piece, and how long its text was, with the CRC-32 of that."""
 
     data: bytes
-    length: int
-    crc: int
+    plain_size: int
+    plain_crc: int
 
 
 def deflate(text: bytes) -> Deflated:
     compressor = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, _RAW_DEFLATE)
     data = compressor.compress(text) + compressor.flush(isal_zlib.Z_FULL_FLUSH)
-    return Deflated(data, len(text), isal_zlib.crc32(text))
+    return Deflated(data, len(text), crc32(text))
 
 
-class Trailer:
-    """Counts the pieces of a member and gives its end."""
-
-    def __init__(self) -> None:
-        self._crc = zlib.crc32(b"")
-        self._length = 0
-
-    def add(self, length: int, crc: int) -> None:
-        """Those of the next piece's text."""
-        self._crc = isal_zlib.crc32_combine(self._crc, crc, length)
-        self._length += length
-
-    def end(self) -> bytes:
-        return (
-            _LAST_EMPTY_BLOCK
-            + self._crc.to_bytes(4, "little")
-            + (self._length & 0xFFFFFFFF).to_bytes(4, "little")
-        )
+def trailer(text: Checksum) -> bytes:
+    """The end of a member that holds this text."""
+    size = text.size & 0xFFFFFFFF
+    return _LAST_EMPTY_BLOCK + text.crc32.to_bytes(4, "little") + size.to_bytes(4, "little")

@@ -26,7 +26,7 @@ def main() -> None:
     destination.prepare(catalogue())
     destination.load(
         LedgerEntry.from_json(orders["entry"]),
-        [Part(Path(p["path"]), p["size"], p["records"], p["sha256"]) for p in orders["parts"]],
+        [Part(Path(p["path"]), p["size"], p["records"], p["crc32"]) for p in orders["parts"]],
         expected=frozenset(orders["expected"]),
         checkpoint=datetime.fromisoformat(orders["checkpoint"]),
     )

@@ -73,7 +73,7 @@ def load(order: dict[str, Any]) -> int:
     moved = 0
     for one in order["loads"]:
         entry = LedgerEntry.from_json(one["entry"])
-        parts = [Part(Path(p["path"]), p["size"], p["records"], p["sha256"]) for p in one["parts"]]
+        parts = [Part(Path(p["path"]), p["size"], p["records"], p["crc32"]) for p in one["parts"]]
         until = one["checkpoint"]
         try:
             destination.load(

@@ -22,7 +22,7 @@ def main() -> None:
     destination = Redshift(settings)
     destination.prepare(catalogue())
     entry = LedgerEntry.from_json(orders["entry"])
-    parts = [Part(Path(p["path"]), p["size"], p["records"], p["sha256"]) for p in orders["parts"]]
+    parts = [Part(Path(p["path"]), p["size"], p["records"], p["crc32"]) for p in orders["parts"]]
     destination.load(
         entry,
         parts,

@@ -87,7 +87,7 @@ def load_of(
     return {
         "entry": entry.to_json(),
         "parts": [
-            {"path": str(p.path), "size": p.size, "records": p.records, "sha256": p.sha256}
+            {"path": str(p.path), "size": p.size, "records": p.records, "crc32": p.crc32}
             for p in rows.parts
         ],
         "expected": sorted(expected),

@@ -140,7 +140,7 @@ def killed_at(world: World) -> Callable[..., None]:
             },
             "entry": entry.to_json(),
             "parts": [
-                {"path": str(p.path), "size": p.size, "records": p.records, "sha256": p.sha256}
+                {"path": str(p.path), "size": p.size, "records": p.records, "crc32": p.crc32}
                 for p in staged.parts
             ],
             "expected": [],

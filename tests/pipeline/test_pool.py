@@ -86,9 +86,11 @@ def test_any_number_of_workers_gives_the_same_file(name: str, pool: Pool) -> Non
     alone = staged([PACKED], layout, batch_bytes=3000)
     made = staged(chunked(PACKED, 3), layout, pool=pool, batch_bytes=3000)
     assert _texts(name, made) == _texts(name, alone)
-    for found in (made.staged, alone.staged):
-        assert found.records == 1200
-        assert found.bytes == len(BODY)
+    for found in (made, alone):
+        assert found.staged.records == 1200
+        assert found.staged.bytes == len(BODY)
+        (part,), (written,) = found.staged.parts, found.parts
+        assert (part.size, part.crc32) == (len(written), zlib.crc32(written))
     assert made.staged.changes == alone.staged.changes
     assert made.staged.first_event == alone.staged.first_event
     assert made.staged.last_event == alone.staged.last_event
@@ -117,7 +119,7 @@ def test_parts_hold_every_row_once_and_are_whole_files(part_bytes: int, pool: Po
         assert not reader.unused_data
         found = reading.csv_rows(text, layout)
         assert part.records == len(found)
-        assert part.size == len(body)
+        assert (part.size, part.crc32) == (len(body), zlib.crc32(body))
         rows += found
     assert len(made.parts) == 1 if part_bytes == 1 << 30 else len(made.parts) > 1
     assert all(len(body) >= part_bytes for body in made.parts[:-1])

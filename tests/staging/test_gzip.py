@@ -10,17 +10,18 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauserpy.staging.gzip import HEAD, Trailer, deflate
+from hauserpy.checksum import Checksum
+from hauserpy.staging.gzip import HEAD, deflate, trailer
 
 
 def member(pieces: list[bytes]) -> bytes:
-    trailer = Trailer()
+    plain = Checksum()
     body = [HEAD]
     for piece in pieces:
         made = deflate(piece)
-        trailer.add(made.length, made.crc)
+        plain.add(made.plain_size, made.plain_crc)
         body.append(made.data)
-    return b"".join((*body, trailer.end()))
+    return b"".join((*body, trailer(plain)))
 
 
 def read_as_one_member(body: bytes) -> bytes:

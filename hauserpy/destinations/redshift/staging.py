@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import logging
@@ -133,5 +132,5 @@ class Staging:
                 Body=body,
                 ContentLength=part.size,
                 ContentType="text/csv",
-                ChecksumSHA256=base64.b64encode(bytes.fromhex(part.sha256)).decode(),
+                ChecksumCRC32=aws.checksum(part.crc32),
             )
