@@ -88,7 +88,7 @@ def test_all_is_well_after_a_sync(site: Site, api: MockApi, generation: int) -> 
     site.use(api, generation)
     lines = dict(line[2:].split(": ", 1) for line in site.ok("check").out.splitlines())
     assert lines["folder"] == f"SaveDir {site.save} is writable"
-    assert lines["files"] == "2 whole by SHA-256"
+    assert lines["files"] == "2 whole by their CRC-32"
     assert lines["ledger"] == "2 loaded windows, readable"
 
 
@@ -271,7 +271,7 @@ def test_files_that_were_moved_away_are_told_and_no_problem(site: Site, api: Moc
     site.use(api, 1)
     site.sync()
     site.files()[0].unlink()
-    assert "✓ files: 1 whole by SHA-256, 1 moved away since" in site.ok("check").out
+    assert "✓ files: 1 whole by their CRC-32, 1 moved away since" in site.ok("check").out
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"version": 99, "entries": []}', b"\xff"])

@@ -51,7 +51,7 @@ class Staging:
     def uploaded(self, load: str, parts: Sequence[Part]) -> Iterator[str]:
         """The URL of a manifest of the parts, which are there as long as the context lasts.
 
-        S3 compares each part with its SHA-256, so that what COPY reads is what was staged.
+        S3 compares each part with its CRC-32, so that what COPY reads is what was staged.
         """
         folder = f"{self._prefix}{Owner.of_this_process(load).name}/"
         keys = [f"{folder}part-{n:04d}.csv.gz" for n in range(1, len(parts) + 1)]
