@@ -55,7 +55,7 @@ def test_the_worst_data_is_measured_as_well() -> None:
 def test_the_profile_tells_every_stage() -> None:
     told = command("--bundles=1", "--size=3MB", "--forms=csv.gz", "--profile")
     line = told.splitlines()[-1]
-    for stage in ("gunzip", "split", "match", "copy", "parse", "deflate", "hash", "write"):
+    for stage in ("gunzip", "split", "match", "copy", "parse", "deflate", "sum", "write"):
         assert f" {stage} " in line
 
 

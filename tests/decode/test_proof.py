@@ -1,0 +1,124 @@
+"""What is proved without being parsed is what the parser takes, and says the same of EventStart."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hauserpy.decode.proof import starts_of
+from hauserpy.decode.records import check_depth, parse
+from hauserpy.decode.split import Batch
+from tests.bundles import RECORDS, spell
+
+MOST = 1 << 24
+USUAL = b'{"PageId":1,"EventStart":"2026-11-22T00:00:00.000Z","x":%b,"y":[{"z":"\xc3\xa9"}]}'
+
+
+def batch(text: bytes) -> Batch:
+    return Batch(text, 7, last=True)
+
+
+def assert_proved_as_parsed(text: bytes) -> bool:
+    """Whether the text is proved; if so, it is parsed for comparison."""
+    proved = starts_of(batch(text))
+    if proved is None:
+        return False
+    parsed = parse(batch(text), most_bytes=MOST)
+    check_depth(parsed.values, batch(text), most_bytes=MOST)
+    starts = [value["EventStart"] for value in proved.values]
+    assert starts == [value["EventStart"] for value in parsed.values]
+    assert proved.plain == all("\0" not in start for start in starts)
+    return True
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"1", b"-0", b"1.5e-400", b"1e400", b"9" * 400, b"null", b"true", b'""', b'"\\u0000"',
+        b'"\\"},{"', b"[ ]", b'{"EventStart":5}', b'"\xf0\x9f\x98\x80"', b"[" * 252 + b"]" * 252,
+    ],
+)  # fmt: skip
+def test_usual_records_are_proved_whatever_their_values(value: bytes) -> None:
+    assert assert_proved_as_parsed(b",\n".join([USUAL % value] * 3))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"01", b"1.", b"+1", b"1e", b".5", b"-", b"NaN", b"Infinity", b"nul", b"tru e", b"'a'", b'"a', b'"\x01"',
+        b'"\n"', b'"\\x"', b'"\\u12g4"', b'"\xff"', b'"\xc3"', b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"', b'{"\xff":1}',
+        b"[1,]", b"[,1]", b"[1 2]", b'{"a":1,}', b'{"a"}', b"{1:2}", b"[}", b"[", b"]", b"}", b"},", b"},\n{", b"}\n{",
+        b"}{", b"1}],[{", b"", b"1 2", b"/**/1", b"\xef\xbb\xbf1", b"\x0b1", b"[" * 255 + b"]" * 255,
+        b"[" * 5000 + b"]" * 5000, b"[" * 5000,
+    ],
+)  # fmt: skip
+def test_nothing_that_is_no_json_or_too_deep_is_proved(value: bytes) -> None:
+    for place in range(3):
+        records = [USUAL % b"1"] * 3
+        records[place] = USUAL % value
+        assert starts_of(batch(b",\n".join(records))) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"EventStart":null}', b'{"EventStart":5}', b'{"eventstart":"a"}', b"{}", b'{"EventStart":"\\ud800"}', b'{"x":1}',
+        b'{"EventStart":"a","x":"\\ud800"}',
+        b"", b"5", b"null", b'"a"', b'[{"EventStart":"a"}]', b"]", b"{", b",\n", b'["EventStart"]',
+    ],
+)  # fmt: skip
+def test_what_must_be_looked_at_is_left_to_the_parser(text: bytes) -> None:
+    record = b'{"EventStart":"a"}'
+    for several in ([text], [record, text], [text, record], [record, text, record]):
+        assert starts_of(batch(b",\n".join(several))) is None
+
+
+@pytest.mark.parametrize(
+    "between", [b",", b", ", b"\n", b"\n,", b",\n\n", b"", b" ", b",,\n", b",\r\n", b"},\n{"]
+)
+def test_records_that_do_not_each_stand_in_a_line_are_left_to_the_parser(between: bytes) -> None:
+    record = b'{"EventStart":"a"}'
+    assert starts_of(batch(record + between + record)) is None
+    # The last line may end as it likes.
+    assert not assert_proved_as_parsed(record + b",\n" + record + between + record)
+
+
+def test_a_name_with_an_escape_is_the_same_name() -> None:
+    assert assert_proved_as_parsed(b'{"Event\\u0053tart":"a","x":1,"EventStart":"\\u0000b"}')
+
+
+_TOKENS = [
+    b'"', b"\\", b",", b":", b"{", b"}", b"[", b"]", b"\n", b" ", b"},\n{", b"},{", b'","', b"\xff", b"\xc3", b"\x00", b"-",
+    b"0", b"e", b".", b"null", b'"EventStart":', b'"EventStart":"b",', b"\\u0000", b"\\ud83d", b'"}', b",\n", b'{"a":',
+]  # fmt: skip
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> bytes:
+    records = []
+    for drawn in draw(st.lists(RECORDS, min_size=1, max_size=4)):
+        members = [
+            ("EventStart", draw(st.text(max_size=3) | st.just("2026-11-22T00:00:00Z"))),
+            *drawn,
+        ]
+        records.append(spell(tuple(members), draw(st.randoms(use_true_random=False))))
+    text = draw(st.sampled_from((",\n", ",\n", ","))).join(records).encode("utf-8", "surrogatepass")
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(text)))
+        end = at + draw(st.sampled_from((0, 0, 1, 2)))
+        text = text[:at] + draw(st.sampled_from(_TOKENS)) + text[end:]
+    return text
+
+
+@given(texts())
+def test_whatever_is_proved_is_parsed_alike(text: bytes) -> None:
+    assert_proved_as_parsed(text)
+
+
+def test_most_exports_are_proved() -> None:
+    rows = [{"EventStart": f"2026-11-22T00:00:{n:02}Z", "a": {"b": [n, "é"]}} for n in range(60)]
+    text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+    assert assert_proved_as_parsed(text)
