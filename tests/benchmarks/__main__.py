@@ -110,7 +110,7 @@ def _measured(arguments: argparse.Namespace, bodies: list[Body]) -> report.Repor
         for case in made.runs:
             _progress(f"memory: {case.form}, {case.workers} workers")
             case.peak_mb = _peak(case, bodies)
-    made.notes += report.speed_up(made.runs)
+    made.notes += report.speed_up(made.runs) + report.beside_the_parse(made.runs)
     most = max(arguments.workers)
     if "overlap" in arguments.only:
         _progress("overlap of download and transform")
@@ -143,6 +143,7 @@ def _stage(made: report.Report, case: report.Runs, bodies: list[Body]) -> None:
     rate = told["json_bytes"] / 1e6 / told["seconds"]
     cpu = told["parent_cpu"] + told["workers_cpu"]
     case.rates.append(rate)
+    case.of_parse.append(rate / bound.parse)
     case.ratios.append(rate / bound.zlib)
     case.parent_shares.append(told["parent_cpu"] / cpu)
     case.cpu_rates.append(told["json_bytes"] / 1e6 / cpu)
@@ -161,6 +162,7 @@ def _bound(made: report.Report, bodies: list[Body]) -> bounds.Bound:
     made.zlib.append(bound.zlib)
     made.isal.append(bound.isal)
     made.zlib_at_once.append(bound.at_once)
+    made.parse.append(bound.parse)
     return bound
 
 

@@ -20,6 +20,8 @@ class Runs:
     workers: int
     ratios: list[float] = field(default_factory=list)
     """Of each run's speed to zlib's, which was measured just before it."""
+    of_parse: list[float] = field(default_factory=list)
+    """The same, to orjson's."""
     rates: list[float] = field(default_factory=list)
     """MB of JSON text a second."""
     parent_shares: list[float] = field(default_factory=list)
@@ -41,6 +43,7 @@ class Report:
     zlib: list[float] = field(default_factory=list)
     isal: list[float] = field(default_factory=list)
     zlib_at_once: list[float] = field(default_factory=list)
+    parse: list[float] = field(default_factory=list)
     runs: list[Runs] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What is no ratio: speed-up, overlap, CPU time of commands."""
@@ -65,7 +68,8 @@ class Report:
             told.append(
                 f"Bounds on one core (min / median / max): zlib in pieces {_spread(self.zlib)} MB/s,"
                 f" which is what shares are of; zlib.decompress of a whole body"
-                f" {_spread(self.zlib_at_once)}; isal in pieces {_spread(self.isal)}."
+                f" {_spread(self.zlib_at_once)}; isal in pieces {_spread(self.isal)};"
+                f" orjson parses {_spread(self.parse)}."
             )
         return told + self.notes
 
@@ -123,10 +127,20 @@ def speed_up(runs: Sequence[Runs]) -> list[str]:
     ]
 
 
+def beside_the_parse(runs: Sequence[Runs]) -> list[str]:
+    """How near raw bundles, which are but validated, come to being parsed by as many cores."""
+    return [
+        f"raw, {one.workers} workers: {median(one.of_parse) / one.workers:.0%} of what orjson parses on"
+        " as many cores."
+        for one in runs
+        if one.form == "raw" and one.of_parse
+    ]
+
+
 def machine() -> dict[str, str]:
     """What the figures depend on."""
     told = {"cores": str(os.cpu_count()), "CPU": _cpu_model(), "Python": platform.python_version()}
-    for package in ("orjson", "isal", "pyarrow"):
+    for package in ("orjson", "msgspec", "isal", "pyarrow"):
         try:
             told[package] = version(package)
         except PackageNotFoundError:
