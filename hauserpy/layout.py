@@ -96,3 +96,6 @@ class Layout:
     """JSON Lines: int64 columns are written as strings, since readers may use doubles."""
     part_bytes: int | None = None
     """None: one file with the rows in order. Else files of about so many bytes, in any order."""
+    durable: bool = False
+    """The files are what is kept, and must be on the disk when they are told of; others are read
+    once, by this run, and then removed."""

@@ -146,7 +146,7 @@ class Changes(dict[tuple[ChangeKind, str], int]):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A whole staged file on disk, fsynced."""
+    """A whole staged file; fsynced where the layout is durable."""
 
     path: Path
     size: int

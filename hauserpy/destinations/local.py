@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Local:
                 self._redo()
                 self._sweep()
                 self._write_marks(self._read())
-        return files.layout(self._settings, tuple(fields))
+        return replace(files.layout(self._settings, tuple(fields)), durable=True)
 
     def ledger(self) -> Ledger:
         with disk.explained(f"the ledger in {self._own} cannot be read"):

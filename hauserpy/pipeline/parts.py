@@ -1,4 +1,4 @@
-"""Staged bytes to whole files on disk, summed and fsynced."""
+"""Staged bytes to whole files, summed, and fsynced where the layout is durable."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PartWriter:
             self._end()
 
     def finish(self) -> tuple[Part, ...]:
-        """The files written, whole and on the disk."""
+        """The files written, whole."""
         self._end()
         return tuple(self._parts)
 
@@ -79,7 +79,8 @@ class _TextFile:
         self._raw = layout.format is StageFormat.RAW
         self._plain = Checksum() if layout.compression is Compression.GZIP else None
         self._out = _create(path)
-        self._flusher = _Flusher(self._out)
+        self._durable = layout.durable
+        self._flusher = _Flusher(self._out, durable=layout.durable)
         self._written = Checksum()
         self._records = 0
         self._separator = b""
@@ -109,7 +110,7 @@ class _TextFile:
         if self._plain is not None:
             self._write_ours(gzip.trailer(self._plain))
         self._flusher.end()
-        _settle(self._out)
+        _settle(self._out, durable=self._durable)
         return Part(self._path, self.size, self._records, self._written.crc32)
 
     def abandon(self) -> None:
@@ -142,6 +143,7 @@ class _ParquetFile:
         self._path = path
         self._out = _create(path)
         self._assembler = ParquetAssembler(self._out, layout)
+        self._durable = layout.durable
         self._records = 0
         self.size = 0
 
@@ -153,7 +155,7 @@ class _ParquetFile:
 
     def finish(self) -> Part:
         self._assembler.finish()
-        _settle(self._out)
+        _settle(self._out, durable=self._durable)
         with self._path.open("rb") as written:
             made = checksum.of_file(written)
         return Part(self._path, made.size, self._records, made.crc32)
@@ -166,18 +168,20 @@ class _ParquetFile:
 
 
 class _Flusher:
-    """Brings a file to the disk from a thread while it is written, so that its end is waited for
-    and not all of it."""
+    """Brings a durable file to the disk from a thread while it is written, so that its end is waited
+    for and not all of it."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: BinaryIO, *, durable: bool) -> None:
         self._out = out
+        self._durable = durable
         self._waiting = 0
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
 
     def wrote(self, size: int) -> None:
         self._waiting += size
-        if self._waiting >= _FLUSH_BYTES and not (self._thread and self._thread.is_alive()):
+        enough = self._durable and self._waiting >= _FLUSH_BYTES
+        if enough and not (self._thread and self._thread.is_alive()):
             self.end()
             self._waiting = 0
             thread = threading.Thread(target=self._flush, name="flush", daemon=True)
@@ -207,6 +211,7 @@ def _create(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
 
 
-def _settle(out: BinaryIO) -> None:
-    os.fsync(out.fileno())
+def _settle(out: BinaryIO, *, durable: bool) -> None:
+    if durable:
+        os.fsync(out.fileno())
     out.close()

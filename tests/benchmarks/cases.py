@@ -11,10 +11,13 @@ _COLUMNS = table_columns(catalogue())
 _FILE_COLUMNS = tuple(c for c in _COLUMNS if c.type is not FieldType.WINDOW_START)
 
 LAYOUTS = {
-    "csv": Layout(_FILE_COLUMNS),
-    "csv.gz": Layout(_FILE_COLUMNS, compression=Compression.GZIP),
+    "csv": Layout(_FILE_COLUMNS, durable=True),
+    "csv.gz": Layout(_FILE_COLUMNS, compression=Compression.GZIP, durable=True),
     "jsonl": Layout(
-        as_exported(_FILE_COLUMNS), format=StageFormat.JSONL, custom_vars=CustomVarsKind.OBJECT
+        as_exported(_FILE_COLUMNS),
+        format=StageFormat.JSONL,
+        custom_vars=CustomVarsKind.OBJECT,
+        durable=True,
     ),
     "redshift": Layout(
         table_columns(catalogue(), max_bytes=65_535),
@@ -24,7 +27,8 @@ LAYOUTS = {
         time_style=TimeStyle.SQL,
         part_bytes=PART_BYTES,
     ),
-    "raw": Layout(_FILE_COLUMNS, format=StageFormat.RAW),
-    "parquet": Layout(_FILE_COLUMNS, format=StageFormat.PARQUET),
+    "raw": Layout(_FILE_COLUMNS, format=StageFormat.RAW, durable=True),
+    "parquet": Layout(_FILE_COLUMNS, format=StageFormat.PARQUET, durable=True),
 }
-"""The layouts that the destinations prepare by default; ``redshift`` is what it stages for COPY."""
+"""The layouts that the destinations prepare by default: files in a local folder, and ``redshift``, what
+it stages for COPY."""

@@ -132,6 +132,24 @@ def test_a_part_that_arrives_cut_is_not_loaded(backing: LocalBacking, run: Run) 
     assert backing.leftovers() == []
 
 
+def test_rows_are_on_the_disk_before_the_ledger_tells_of_them(
+    backing: LocalBacking, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought: list[int] = []
+    fsync = os.fsync
+
+    def watched(fd: int) -> None:
+        brought.append(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    run.load(hour(0))
+    (file,) = backing.folder.glob("*.csv")
+    ledger = backing.folder / ".hauserpy" / "ledger.json"
+    last = brought.index(ledger.stat().st_ino)
+    assert file.stat().st_ino in brought[:last]
+
+
 # --- Commits ---
 
 
