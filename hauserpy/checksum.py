@@ -26,7 +26,7 @@ class Checksum:
         self.size = 0
 
     def add(self, size: int, crc: int) -> None:
-        """Those of the next piece."""
+        """``size`` bytes more, of which ``crc`` is the CRC-32."""
         self.crc32 = isal_zlib.crc32_combine(self.crc32, crc, size)
         self.size += size
 

@@ -16,7 +16,7 @@ from hauserpy.fields import EVENT_START
 
 _BREAK = b"\n"
 _BETWEEN = b"," + _BREAK
-_NO_BRACKET = bytes(set(range(256)) - set(b"[{" + _BREAK))
+_NEITHER_BRACKET_NOR_BREAK = bytes(set(range(256)) - set(b"[{" + _BREAK))
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -30,23 +30,25 @@ def starts_of(batch: Batch) -> Records | None:
     """The records of a batch with nothing in them but their EventStart; None when it must be parsed.
 
     They are given where each is in a line of its own, as exports have them, and tells its EventStart
-    under just this name, as text. The borders are then proved, as `parse` proves them, and none is
-    nested too deeply. How large each of them is remains to be seen.
+    under this name in this case, as text. The borders are then proved, as `parse` proves them, and
+    none is nested too deeply. How large each of them is remains to be seen.
     """
-    lines = list(BytesIO(batch.text + _BETWEEN))
-    # What is nested has as many brackets at least as it is deep.
-    brackets = batch.text.translate(None, _NO_BRACKET).split(_BREAK)
-    if max(map(len, brackets)) > MOST_DEPTH:
-        return None
     starts = []
     try:
-        for line in lines:
+        for line in BytesIO(batch.text + _BETWEEN):
+            if not line.endswith(_BETWEEN):
+                return None
             # msgspec takes a text of which it makes nothing as it comes, UTF-8 or not.
             line.decode()
             start = _decoded(line[: -len(_BETWEEN)]).start
-            if start is msgspec.UNSET or not line.endswith(_BETWEEN):
+            if start is msgspec.UNSET:
                 return None
             starts.append(start)
-    except (UnicodeDecodeError, msgspec.DecodeError):
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return None
+    # A record has a bracket for each level at least; those in its texts only add to them. (Last of
+    # all: where there are more line breaks than records, each would be made an object here.)
+    brackets = batch.text.translate(None, _NEITHER_BRACKET_NOR_BREAK).split(_BREAK)
+    if max(map(len, brackets)) > MOST_DEPTH:
         return None
     return Records([{EVENT_START: start} for start in starts], plain="\0" not in "".join(starts))

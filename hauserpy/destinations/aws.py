@@ -83,7 +83,7 @@ def s3_client(settings: Settings) -> S3Client:
     return made
 
 
-def checksum(crc32: int) -> str:
+def base64_of(crc32: int) -> str:
     """``ChecksumCRC32`` of a request: S3 compares what it gets with it, and refuses what differs."""
     return base64.b64encode(crc32.to_bytes(4, "big")).decode()
 

@@ -15,7 +15,7 @@ import orjson
 from hauserpy.config import Settings
 from hauserpy.destinations.reading import Damaged, parsed
 from hauserpy.destinations.scope import Scope, known, refuse_other, scope_of
-from hauserpy.entries import EntryKind, LedgerEntry
+from hauserpy.entries import EntryKind, LedgerEntry, StoredFile
 from hauserpy.errors import DestinationRefused, HauserHasRun, LedgerUnreadable
 from hauserpy.fields import Field, as_exported, table_columns
 from hauserpy.layout import (
@@ -28,7 +28,7 @@ from hauserpy.layout import (
     extension,
 )
 from hauserpy.ledger import Ledger
-from hauserpy.model import A_TIME, BEGINNING, Window, read_rfc3339, rfc3339, shown
+from hauserpy.model import A_TIME, BEGINNING, Check, Window, read_rfc3339, rfc3339, shown
 
 LEDGER = ".hauserpy/ledger.json"
 HAUSER_MARK = ".sync.hauser"
@@ -66,6 +66,31 @@ def file_name(prefix: str, window: Window, format: StageFormat, compression: Com
 
 def file_scope(settings: Settings) -> Scope:
     return scope_of(settings, "FilePrefix", settings.file_prefix)
+
+
+def check(
+    name: str,
+    entries: Iterable[LedgerEntry],
+    is_whole: Callable[[StoredFile], bool | None],
+    by: str = "",
+) -> Check:
+    """Whether what the ledger names is there as it was loaded. ``is_whole`` tells it of each file, and
+    None of one that is gone, which is no fault; ``by`` says by what it tells."""
+    told = [(entry, file, is_whole(file)) for entry in entries for file in entry.files]
+    differing = [(entry, file) for entry, file, whole in told if whole is False]
+    missing = sum(whole is None for _, _, whole in told)
+    moved = f", {missing} moved away since" if missing else ""
+    if not differing:
+        return Check(name, ok=True, detail=f"{len(told) - missing} whole{by}{moved}")
+    window, first = differing[0][0].window, differing[0][1].name
+    count = "1 differs" if len(differing) == 1 else f"{len(differing)} differ"
+    return Check(
+        name,
+        ok=False,
+        detail=f"{count} from what was loaded, first {first}{moved}",
+        remedy="Load its window again: hauserpy backfill --replace"
+        f" --since {rfc3339(window.start)} --until {rfc3339(window.stop)}; then check again.",
+    )
 
 
 def encode(ledger: Ledger, scope: Scope) -> bytes:

@@ -144,30 +144,16 @@ class Local:
         except HauserpyError:
             # The ledger has a check of its own.
             return
-        missing, differing = [], []
-        for file in (f for e in entries for f in e.files):
-            path = self._folder / file.name
-            try:
-                with path.open("rb") as data:
-                    digest = _digest(checksum.of_file(data).crc32)
-            except FileNotFoundError:
-                missing.append(file.name)
-                continue
-            except OSError:
-                digest = "unreadable"
-            if digest != file.digest:
-                differing.append(file.name)
-        if differing:
-            yield Check(
-                "files",
-                ok=False,
-                detail=f"{len(differing)} differ from what was loaded, first {differing[0]}",
-                remedy="Load them again: hauserpy backfill --replace over their windows.",
-            )
-            return
-        count = sum(len(e.files) for e in entries)
-        moved = f", {len(missing)} moved away since" if missing else ""
-        yield Check("files", ok=True, detail=f"{count - len(missing)} whole by their CRC-32{moved}")
+        yield files.check("files", entries, self._is_whole, " by their CRC-32")
+
+    def _is_whole(self, file: StoredFile) -> bool | None:
+        try:
+            with (self._folder / file.name).open("rb") as data:
+                return _digest(checksum.of_file(data).crc32) == file.digest
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Nothing is held between calls."""

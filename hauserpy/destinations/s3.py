@@ -139,7 +139,7 @@ class S3Store:
                 ContentLength=part.size,
                 ContentType=content_type(name),
                 Metadata={LOAD_LABEL: load},
-                ChecksumCRC32=aws.checksum(part.crc32),
+                ChecksumCRC32=aws.base64_of(part.crc32),
                 IfNoneMatch="*",
             )
 

@@ -38,7 +38,7 @@ def assert_proved_as_parsed(text: bytes) -> bool:
     "value",
     [
         b"1", b"-0", b"1.5e-400", b"1e400", b"9" * 400, b"null", b"true", b'""', b'"\\u0000"',
-        b'"\\"},{"', b"[ ]", b'{"EventStart":5}', b'"\xf0\x9f\x98\x80"', b"[" * 252 + b"]" * 252,
+        b'"\\"},{"', b"[ ]", b'{"EventStart":5}', b'"\xf0\x9f\x98\x80"', b"[" * 253 + b"]" * 253,
     ],
 )  # fmt: skip
 def test_usual_records_are_proved_whatever_their_values(value: bytes) -> None:
@@ -51,7 +51,7 @@ def test_usual_records_are_proved_whatever_their_values(value: bytes) -> None:
         b"01", b"1.", b"+1", b"1e", b".5", b"-", b"NaN", b"Infinity", b"nul", b"tru e", b"'a'", b'"a', b'"\x01"',
         b'"\n"', b'"\\x"', b'"\\u12g4"', b'"\xff"', b'"\xc3"', b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"', b'{"\xff":1}',
         b"[1,]", b"[,1]", b"[1 2]", b'{"a":1,}', b'{"a"}', b"{1:2}", b"[}", b"[", b"]", b"}", b"},", b"},\n{", b"}\n{",
-        b"}{", b"1}],[{", b"", b"1 2", b"/**/1", b"\xef\xbb\xbf1", b"\x0b1", b"[" * 255 + b"]" * 255,
+        b"}{", b"1}],[{", b"", b"1 2", b"/**/1", b"\xef\xbb\xbf1", b"\x0b1", b"[" * 256 + b"]" * 256, b"[" * 900 + b"]" * 900,
         b"[" * 5000 + b"]" * 5000, b"[" * 5000,
     ],
 )  # fmt: skip
@@ -77,13 +77,53 @@ def test_what_must_be_looked_at_is_left_to_the_parser(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "between", [b",", b", ", b"\n", b"\n,", b",\n\n", b"", b" ", b",,\n", b",\r\n", b"},\n{"]
+    "between",
+    [
+        b",",
+        b", ",
+        b"x\n",
+        b"]\n",
+        b" \n",
+        b"\n",
+        b"\n,",
+        b",\n\n",
+        b"",
+        b" ",
+        b",,\n",
+        b",\r\n",
+        b"},\n{",
+    ],
 )
 def test_records_that_do_not_each_stand_in_a_line_are_left_to_the_parser(between: bytes) -> None:
     record = b'{"EventStart":"a"}'
     assert starts_of(batch(record + between + record)) is None
     # The last line may end as it likes.
     assert not assert_proved_as_parsed(record + b",\n" + record + between + record)
+
+
+def test_brackets_are_counted_record_by_record() -> None:
+    record = b'{"EventStart":"a","x":%b}'
+    for deep, proved in ((255, True), (256, False)):
+        text = record % (b"[" * deep + b"]" * deep)
+        assert (
+            assert_proved_as_parsed(b",\n".join([record % b"[]", text, record % b"[]"])) == proved
+        )
+    assert assert_proved_as_parsed(b",\n".join([record % (b"[" * 200 + b"]" * 200)] * 5))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_nul_in_any_start_is_told(place: int) -> None:
+    starts = [b"a", b"b", b"c"]
+    starts[place] += b"\\u0000"
+    text = b",\n".join(b'{"EventStart":"%b"}' % start for start in starts)
+    assert assert_proved_as_parsed(text)
+
+
+def test_all_of_a_line_is_looked_at() -> None:
+    usual = b'{"EventStart":"a","x":"%b%b"}'
+    for far in (10, 1000, 100_000):
+        assert assert_proved_as_parsed(usual % (b"y" * far, b"\xc3\xa9"))
+        assert starts_of(batch(usual % (b"y" * far, b"\xe9"))) is None
 
 
 def test_a_name_with_an_escape_is_the_same_name() -> None:

@@ -18,7 +18,7 @@ from hauserpy.entries import EntryKind, LedgerEntry, StoredFile
 from hauserpy.errors import DestinationUnavailable, LedgerMoved, LedgerUnreadable
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
-from hauserpy.model import Window
+from hauserpy.model import Window, rfc3339
 from hauserpy.owner import Owner
 from tests.destinations.bundles import DAY, Run, entry_for, events, hour, hours, texts
 from tests.destinations.makers import NOW
@@ -484,6 +484,13 @@ def test_check_finds_objects_that_differ(backing: ObjectBacking, run: Run) -> No
     backing.bucket.put(f"{FIRST + 3600}.csv", b"something else")
     found = {c.name: c for c in run.destination.checks()}
     assert not found["data objects"].ok
+    assert found["data objects"].detail == (
+        f"1 differs from what was loaded, first {FIRST + 3600}.csv, 1 moved away since"
+    )
+    assert found["data objects"].remedy == (
+        "Load its window again: hauserpy backfill --replace --since "
+        f"{rfc3339(hour(1).start)} --until {rfc3339(hour(1).stop)}; then check again."
+    )
 
 
 # --- The ledger object ---

@@ -162,6 +162,22 @@ def test_the_deepest_record_and_one_deeper(
     assert found.offset == 14
 
 
+@pytest.mark.parametrize("layout", [CSV, RAW], ids=["csv", "raw"])
+@pytest.mark.parametrize("batch_bytes", [1, 1 << 20])
+def test_the_largest_record_and_one_byte_more(
+    layout: Layout, batch_bytes: int, pool: Pool, tmp_path: Path
+) -> None:
+    def body(size: int) -> bytes:
+        record = b'{"EventStart":"2026-11-22T00:00:00Z","x":"%b"}'
+        usual = record % b""
+        return b"[%b,\n%b,\n%b]" % (usual, record % (b"y" * (size - len(usual))), usual)
+
+    right = staged([body(1000)], layout, pool=pool, batch_bytes=batch_bytes, most_record_bytes=1000)
+    assert right.staged.records == 3
+    found = fault(body(1001), pool, tmp_path, layout, batch_bytes=batch_bytes, most=1000)
+    assert found.problem == "a record is larger than MaxRecordBytes (1000 bytes)"
+
+
 def test_the_pool_goes_on_after_a_corrupt_bundle(pool: Pool, tmp_path: Path) -> None:
     good = many(500, {})
     wanted = staged([good], CSV)

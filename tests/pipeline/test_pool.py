@@ -103,6 +103,7 @@ def test_texts_and_results_larger_than_shared_memory_pass(pool: Pool) -> None:
     made = staged([body], layout, pool=pool, batch_bytes=1 << 20)
     assert made.parts == staged([body], layout).parts
     assert made.staged.records == 4
+    assert made.staged.parts[0].crc32 == zlib.crc32(made.parts[0])
 
 
 @pytest.mark.parametrize("part_bytes", [1, 2000, 20_000, 1 << 30])

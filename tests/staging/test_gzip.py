@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import subprocess
 import zlib
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +46,14 @@ def test_any_pieces_make_one_member(pieces: list[bytes]) -> None:
 def test_the_length_is_counted_beyond_one_chunk_of_the_reader() -> None:
     pieces = [bytes([n]) * (1 << 20) for n in range(8)]
     assert read_as_one_member(member(pieces)) == b"".join(pieces)
+
+
+@pytest.mark.parametrize("size", [0, (1 << 31) + 5, 1 << 32, (1 << 32) + 5])
+def test_the_length_is_told_modulo_2_to_the_32(size: int) -> None:
+    """RFC 1952, 2.3.1: ISIZE."""
+    plain = Checksum()
+    plain.add(size, 7)
+    assert trailer(plain)[-8:] == struct.pack("<II", 7, size % (1 << 32))
 
 
 def test_the_gzip_command_accepts_it(tmp_path: Path) -> None:

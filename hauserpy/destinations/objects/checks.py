@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from hauserpy.destinations.objects.leftovers import NOTES
-from hauserpy.destinations.objects.store import ABSENT, Conflict, Object, ObjectStore
-from hauserpy.entries import StoredFile
+from hauserpy.destinations.objects.store import ABSENT, Conflict, ObjectStore
 from hauserpy.errors import (
     AccessDenied,
     DestinationRefused,
@@ -121,18 +120,3 @@ class _Probe:
     def clean(self) -> None:
         with suppress(HauserpyError):
             self._store.delete(self._name)
-
-
-def data_objects(files: Sequence[StoredFile], found: Mapping[str, Object]) -> Check:
-    """Whether what the ledger names is there as it was uploaded, by its size and digest."""
-    missing = [f.name for f in files if f.name not in found]
-    differing = [f.name for f in files if f.name in found and not found[f.name].is_file(f)]
-    if differing:
-        return Check(
-            "data objects",
-            ok=False,
-            detail=f"{len(differing)} differ from what was loaded, first {differing[0]}",
-            remedy="Load them again: hauserpy backfill over their windows.",
-        )
-    moved = f", {len(missing)} moved away since" if missing else ""
-    return Check("data objects", ok=True, detail=f"{len(files) - len(missing)} whole{moved}")

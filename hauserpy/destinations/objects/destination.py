@@ -185,7 +185,11 @@ class Objects:
         except HauserpyError:
             # The ledger has a check of its own.
             return
-        yield checks.data_objects([f for e in entries for f in e.files], found)
+        yield files.check(
+            "data objects",
+            entries,
+            lambda file: found[file.name].is_file(file) if file.name in found else None,
+        )
 
     def close(self) -> None:
         self._store.close()

@@ -132,5 +132,5 @@ class Staging:
                 Body=body,
                 ContentLength=part.size,
                 ContentType="text/csv",
-                ChecksumCRC32=aws.checksum(part.crc32),
+                ChecksumCRC32=aws.base64_of(part.crc32),
             )
