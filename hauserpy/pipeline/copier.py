@@ -12,20 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, compress, islice, repeat
-from typing import Any
+from itertools import compress, islice, repeat
 
 from hauserpy.decode.form import Form
 from hauserpy.decode.lines import insides, lined
-from hauserpy.decode.members import objects
 from hauserpy.decode.scenes import Cutter
 from hauserpy.decode.split import Batch
 from hauserpy.fields import EVENT_START
 from hauserpy.layout import FieldType, Layout
 from hauserpy.model import Window
 from hauserpy.pipeline.plan import Kind, Part, planned
+from hauserpy.pipeline.variables import Folding, Variables
 from hauserpy.staging import Encoder
-from hauserpy.staging.copies import BACKSLASH
 from hauserpy.transform import fields_of, times
 from hauserpy.transform.folding import Folder
 
@@ -50,12 +48,12 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """The events or scenes of a batch: their ``columns`` as they are written, by number, and of those
-    that have custom variables these and their JSON. ``care`` has the numbers of those for which all
-    this has no meaning."""
+    """The events or scenes of a batch: their ``columns`` as they are written, by number, and the
+    custom ``variables`` of those that have some. ``care`` has the numbers of those for which all this
+    has no meaning."""
 
     columns: dict[int, Sequence[bytes]]
-    customs: dict[int, tuple[dict[str, Any], bytes]]
+    variables: dict[int, Variables]
     care: set[int]
     starts: Sequence[bytes | None]
 
@@ -70,7 +68,7 @@ class Copier:
         self._plan = planned(form, layout, window, encoder)
         self._cutter = Cutter(form)
         self._clock = times.Clock(layout.time_style)
-        self._folder = Folder(layout, fields_of(layout.columns))
+        self._folding = Folding(Folder(layout, fields_of(layout.columns)), encoder)
 
     def copied(self, batch: Batch) -> Copied | None:
         """None when the batch must be parsed whole; else its borders are proved, if the records that
@@ -128,44 +126,24 @@ class Copier:
                     starts = written
             else:
                 columns[number] = self._encoder.copied(number, key, values, care)
-        return _Read(columns, self._customs(part, groups, care), care, starts)
+        return _Read(columns, self._variables(part, groups, care), care, starts)
 
-    def _customs(
+    def _variables(
         self, part: Part, groups: Sequence[Sequence[bytes]], care: set[int]
-    ) -> dict[int, tuple[dict[str, Any], bytes]]:
+    ) -> dict[int, Variables]:
         """By number, of those that have custom variables."""
-        columns = [groups[gap] for gap in part.gaps]
-        if not columns:
-            return {}
-        texts: Sequence[bytes] = columns[0]
-        if len(columns) > 1:
-            several = list(zip(*columns, strict=True))
-            texts = list(map(b"".join, several))
-            # Behind an escape, what is open in one may be closed by another, and by no parser's rules.
-            care.update(
-                n
-                for n, text in enumerate(texts)
-                if BACKSLASH in text and len(list(filter(None, several[n]))) > 1
-            )
-        numbers = [n for n in _filled(texts) if n not in care]
-        insides = [texts[n][1:] for n in numbers]
-        found = objects(insides)
-        if found is None:
-            # One of them is odd, or some are.
-            alone = [objects([inside]) for inside in insides]
-            care.update(n for n, one in zip(numbers, alone, strict=True) if one is None)
-            numbers = [n for n, one in zip(numbers, alone, strict=True) if one is not None]
-            found = list(chain.from_iterable(one for one in alone if one is not None))
-        odd = self._folder.fields_among(set(chain.from_iterable(found)))
-        long: set[int] = set()
-        written = self._folder.texts(found, long)
-        if odd or long:
-            care.update(
-                n
-                for place, (n, one) in enumerate(zip(numbers, found, strict=True))
-                if place in long or not odd.isdisjoint(one)
-            )
-        return dict(zip(numbers, zip(found, written, strict=True), strict=True))
+        made: dict[int, Variables] = {}
+        for gap in part.gaps:
+            column = groups[gap]
+            numbers = [n for n in _filled(column) if n not in care]
+            found = self._folding.of([column[n] for n in numbers])
+            for n, own in zip(numbers, found, strict=True):
+                before = made.get(n)
+                if own is None or (before is not None and not self._folding.fit(before, own)):
+                    care.add(n)
+                else:
+                    made[n] = own if before is None else before.then(own)
+        return made
 
     def _lines(
         self, events: _Read, scenes: _Read, which: Sequence[int], care: set[int]
@@ -205,24 +183,23 @@ class Copier:
     def _folded(
         self, events: _Read, scenes: _Read, which: Sequence[int], care: set[int]
     ) -> tuple[list[bytes], list[int]]:
-        """JSON texts of CustomVars, and which of them each row has: that of its scene, unless its
-        event has variables as well, which come first."""
+        """CustomVars as they stand in entries, and which of them each row has: those of its scene,
+        unless its event has variables as well, which come first."""
         texts = [_NO_VARIABLES] * (max(which) + 1)
-        for scene, (_, text) in scenes.customs.items():
-            texts[scene] = text
+        for scene, one in scenes.variables.items():
+            texts[scene] = b"{%b}" % one.inside
         places = list(which)
-        most = self._folder.most
-        for n, (own, text) in events.customs.items():
-            places[n] = len(texts)
-            if (more := scenes.customs.get(which[n])) is None:
-                texts.append(text)
-                continue
-            others, behind = more
-            if not own.keys().isdisjoint(others) or (
-                most is not None and len(text) + len(behind) > most
-            ):
+        fit = self._folding.fit
+        for n, own in events.variables.items():
+            more = scenes.variables.get(which[n])
+            if more is not None and not fit(own, more):
                 care.add(n)
-            texts.append(b"%b,%b" % (text[:-1], behind[1:]))
+                continue
+            places[n] = len(texts)
+            if more is None:
+                texts.append(b"{%b}" % own.inside)
+            else:
+                texts.append(b"{%b,%b}" % (own.inside, more.inside))
         return texts, places
 
 

@@ -61,8 +61,13 @@ class Encoder(Protocol):
         """A column of times, whose texts are in the layout's style."""
         ...
 
-    def objects(self, number: int, texts: Sequence[bytes]) -> list[bytes]:
-        """A column of CustomVars from their JSON."""
+    def escaped(self, texts: Sequence[bytes]) -> Sequence[bytes]:
+        """JSON objects as they stand in an entry, braces and commas as they were: so several can be
+        put together."""
+        ...
+
+    def objects(self, number: int, escaped: Sequence[bytes]) -> list[bytes]:
+        """A column of CustomVars from what `escaped` gives."""
         ...
 
     def null(self, number: int) -> bytes: ...

@@ -71,7 +71,7 @@ class CsvEncoder:
                 case FieldType.STRING:
                     fields.append(self._quoted[numbers[0]].fields(columns[0]))
                 case FieldType.CUSTOM_VARS:
-                    fields.append(self.objects(numbers[0], columns[0]))
+                    fields.append(self.objects(numbers[0], self.escaped(columns[0])))
                 case FieldType.TIME | FieldType.WINDOW_START:
                     fields.append(self.instants(numbers[0], columns[0]))
                 case _:
@@ -122,10 +122,13 @@ class CsvEncoder:
         # They hold nothing that needs quotes.
         return [text or b"" for text in written]
 
-    def objects(self, number: int, texts: Sequence[bytes]) -> list[bytes]:
-        # JSON text holds no line break of its own; all hold quotes but the empty one.
-        doubled = b"\n".join(texts).replace(b'"', b'""').split(b"\n")
-        return [text if text == b"{}" else b'"' + text + b'"' for text in doubled]
+    def escaped(self, texts: Sequence[bytes]) -> Sequence[bytes]:
+        # JSON text holds no line break of its own.
+        return b"\n".join(texts).replace(b'"', b'""').split(b"\n") if texts else []
+
+    def objects(self, number: int, escaped: Sequence[bytes]) -> list[bytes]:
+        # All hold quotes but the empty one.
+        return [text if text == b"{}" else b'"' + text + b'"' for text in escaped]
 
     def null(self, number: int) -> bytes:
         return self._null if self._columns[number].type is FieldType.STRING else b""

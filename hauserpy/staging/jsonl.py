@@ -93,13 +93,17 @@ class JsonLinesEncoder:
         # Many times in a second: an addition takes half as long as a format.
         return [begins + text + b'"' if text else b"" for text in written]
 
-    def objects(self, number: int, texts: Sequence[bytes]) -> list[bytes]:
+    def escaped(self, texts: Sequence[bytes]) -> Sequence[bytes]:
+        if self._as_objects or not texts:
+            return texts
+        # JSON text as it stands inside a JSON string; it holds no control characters.
+        return b"\n".join(texts).replace(b"\\", b"\\\\").replace(b'"', b'\\"').split(b"\n")
+
+    def objects(self, number: int, escaped: Sequence[bytes]) -> list[bytes]:
         name = self._names[number]
         if self._as_objects:
-            return [name + text for text in texts]
-        # JSON text as it stands inside a JSON string; it holds no control characters.
-        escaped = b"\n".join(texts).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-        return [b'%b"%b"' % (name, text) for text in escaped.split(b"\n")]
+            return [name + text for text in escaped]
+        return [b'%b"%b"' % (name, text) for text in escaped]
 
     def null(self, number: int) -> bytes:
         return b""
@@ -112,7 +116,7 @@ class JsonLinesEncoder:
     def _entries(self, number: int, values: Sequence[Any]) -> list[bytes]:
         kind = self._columns[number].type
         if kind is FieldType.CUSTOM_VARS:
-            return self.objects(number, values)
+            return self.objects(number, self.escaped(values))
         if kind in (FieldType.TIME, FieldType.WINDOW_START):
             return self.instants(number, values)
         if kind is FieldType.INT64 and self._layout.int64_as_text:
