@@ -28,6 +28,7 @@ from hauserpy.errors import (
 )
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
+from tests.destinations.answering import QuietServer
 from tests.destinations.redshift_world import NOW, PASSWORD, World, events, expected_texts, window
 from tests.standins.redshift import ACCESS_KEY, Fault, RedshiftStandin, SqlError
 
@@ -384,7 +385,7 @@ def test_temporary_credentials_are_asked_for_at_each_connection(
     world.standin = redshift(users=users)
     bodies: list[str] = []
     handler = type("Handler", (_Aws,), {"asked": bodies, "passwords": iter(["first", "second"])})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = QuietServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("AWS_ENDPOINT_URL_REDSHIFT", url)

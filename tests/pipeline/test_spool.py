@@ -22,7 +22,7 @@ from hauserpy.pipeline.stage import Progress, empty_folder, stage
 from tests.bundles import FILE_COLUMNS, WINDOW, here
 
 SECONDS = 60
-LAYOUT = Layout(FILE_COLUMNS, part_bytes=100)
+LAYOUT = Layout(FILE_COLUMNS, part_bytes=100, durable=True)
 JOB = Job(LAYOUT, WINDOW, None, 1 << 24)
 
 
