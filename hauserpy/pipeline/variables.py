@@ -34,7 +34,10 @@ class Variables(NamedTuple):
 
 
 class Folding:
-    """Makes `Variables` of texts: members of objects side by side, with a comma before each."""
+    """Makes `Variables` of texts: members of objects side by side, with a comma before each.
+
+    Each text is proved by itself: nothing that one leaves open is closed by another of its record.
+    """
 
     def __init__(self, folder: Folder, encoder: Encoder) -> None:
         self._folder = folder
