@@ -6,7 +6,7 @@ What comes out depends on the batch alone; what is remembered of others makes it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -80,18 +80,14 @@ class Converter:
         self._job = job
         self._raw = job.layout.format is StageFormat.RAW
         layout = job.layout
-        self._starts_of: Callable[[Batch], Records | None] = _parsed_whole
         if self._raw:
             # Raw bundles are copied to the letter; only their times are read.
             only = tuple(c for c in layout.columns if c.field == EVENT_START)
             layout = replace(layout, columns=only)
-            if learns and job.clip is None:
-                # Its import takes as long as parsing some batches.
-                from hauserpy.decode.proof import starts_of
-
-                self._starts_of = starts_of
         else:
             self._encoder = encoder_for(layout)
+        # The import of what proves takes as long as parsing some batches.
+        self._proves = learns and job.clip is None
         self._transformer = Transformer(layout, job.window, job.clip)
         self.reader: Reader = Reader(
             frozenset(fields_of(job.layout.columns)),
@@ -183,8 +179,12 @@ class Converter:
     def _as_served(self, batch: Batch) -> Converted:
         """A raw bundle's batch: as served, and only its times are read."""
         most = self._job.most_record_bytes
+        records = None
         # Only the parse tells how large each of its records is.
-        records = self._starts_of(batch) if len(batch.text) <= most else None
+        if self._proves and len(batch.text) <= most:
+            from hauserpy.decode.proof import starts_of
+
+            records = starts_of(batch)
         if records is None:
             records = self.reader.read(batch)
             check_depth(records.values, batch, most_bytes=most)
@@ -203,10 +203,6 @@ class Converter:
         clipped = {k: n for k, n in rows.changes.items() if k[0] is ChangeKind.CLIPPED}
         rows = replace(rows, changes=Changes(clipped))
         return self._converted(batch, rows, _SEPARATOR.join(kept), _SEPARATOR)
-
-
-def _parsed_whole(_: Batch) -> None:
-    """Nothing is known of a batch before it is parsed."""
 
 
 def _parsed(insides: Iterable[bytes], most_bytes: int) -> Records:

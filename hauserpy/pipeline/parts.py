@@ -79,7 +79,6 @@ class _TextFile:
         self._raw = layout.format is StageFormat.RAW
         self._plain = Checksum() if layout.compression is Compression.GZIP else None
         self._out = _create(path)
-        self._durable = layout.durable
         self._flusher = _Flusher(self._out, durable=layout.durable)
         self._written = Checksum()
         self._records = 0
@@ -110,7 +109,7 @@ class _TextFile:
         if self._plain is not None:
             self._write_ours(gzip.trailer(self._plain))
         self._flusher.end()
-        _settle(self._out, durable=self._durable)
+        self._out.close()
         return Part(self._path, self.size, self._records, self._written.crc32)
 
     def abandon(self) -> None:
@@ -143,7 +142,7 @@ class _ParquetFile:
         self._path = path
         self._out = _create(path)
         self._assembler = ParquetAssembler(self._out, layout)
-        self._durable = layout.durable
+        self._flusher = _Flusher(self._out, durable=layout.durable)
         self._records = 0
         self.size = 0
 
@@ -155,7 +154,8 @@ class _ParquetFile:
 
     def finish(self) -> Part:
         self._assembler.finish()
-        _settle(self._out, durable=self._durable)
+        self._flusher.end()
+        self._out.close()
         with self._path.open("rb") as written:
             made = checksum.of_file(written)
         return Part(self._path, made.size, self._records, made.crc32)
@@ -182,7 +182,7 @@ class _Flusher:
         self._waiting += size
         enough = self._durable and self._waiting >= _FLUSH_BYTES
         if enough and not (self._thread and self._thread.is_alive()):
-            self.end()
+            self._look()
             self._waiting = 0
             thread = threading.Thread(target=self._flush, name="flush", daemon=True)
             # Where no thread can be had, all of it is brought to the disk at the end.
@@ -191,6 +191,12 @@ class _Flusher:
                 self._thread = thread
 
     def end(self) -> None:
+        """Wait until all of a durable file is on the disk."""
+        self._look()
+        if self._durable:
+            os.fsync(self._out.fileno())
+
+    def _look(self) -> None:
         """Raises the OSError of what was flushed: the system tells it once, not at the next fsync."""
         self.join()
         if self._error is not None:
@@ -209,9 +215,3 @@ class _Flusher:
 
 def _create(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
-
-
-def _settle(out: BinaryIO, *, durable: bool) -> None:
-    if durable:
-        os.fsync(out.fileno())
-    out.close()
