@@ -21,7 +21,7 @@ class Runs:
     ratios: list[float] = field(default_factory=list)
     """Of each run's speed to zlib's, which was measured just before it."""
     of_parse: list[float] = field(default_factory=list)
-    """The same, to orjson's."""
+    """The same, to orjson's, for raw bundles."""
     rates: list[float] = field(default_factory=list)
     """MB of JSON text a second."""
     parent_shares: list[float] = field(default_factory=list)
@@ -68,9 +68,10 @@ class Report:
             told.append(
                 f"Bounds on one core (min / median / max): zlib in pieces {_spread(self.zlib)} MB/s,"
                 f" which is what shares are of; zlib.decompress of a whole body"
-                f" {_spread(self.zlib_at_once)}; isal in pieces {_spread(self.isal)};"
-                f" orjson parses {_spread(self.parse)}."
+                f" {_spread(self.zlib_at_once)}; isal in pieces {_spread(self.isal)}."
             )
+        if self.parse:
+            told.append(f"orjson parses {_spread(self.parse)} MB/s on one core.")
         return told + self.notes
 
 
@@ -130,10 +131,10 @@ def speed_up(runs: Sequence[Runs]) -> list[str]:
 def beside_the_parse(runs: Sequence[Runs]) -> list[str]:
     """How near raw bundles, which are but validated, come to being parsed by as many cores."""
     return [
-        f"raw, {one.workers} workers: {median(one.of_parse) / one.workers:.0%} of what orjson parses on"
+        f"{one.form}, {one.workers} workers: {median(one.of_parse) / one.workers:.0%} of what orjson parses on"
         " as many cores."
         for one in runs
-        if one.form == "raw" and one.of_parse
+        if one.of_parse
     ]
 
 

@@ -21,11 +21,11 @@ from hauserpy.mockapi.synthetic import END
 from hauserpy.model import BEGINNING, Window
 from hauserpy.pipeline import convert
 from hauserpy.pipeline.convert import Converter, Job
+from tests.benchmarks.bounds import pieces
 from tests.benchmarks.cases import LAYOUTS
 
 _T = TypeVar("_T")
 _MOST_RECORD_BYTES = 16 << 20
-_READ = 1 << 18
 _INSIDE: dict[str, tuple[Any, str]] = {
     "cut": (Cutter, "cut"),
     "match": (Pattern, "columns"),
@@ -74,7 +74,7 @@ def measure(body: Path, form: str) -> dict[str, float]:
 
     def counted() -> Iterator[bytes]:
         nonlocal json_bytes
-        text = gunzip(_pieces(body))
+        text = gunzip(pieces(body))
         while chunk := watch("gunzip", next, text, None):
             json_bytes += len(chunk)
             yield chunk
@@ -95,9 +95,3 @@ def measure(body: Path, form: str) -> dict[str, float]:
     watch.seconds["copy"] -= sum(watch.seconds[stage] for stage in _INSIDE)
     order = ("gunzip", "split", "cut", "match", "copy", "parse", "deflate", "sum", "write")
     return {s: watch.seconds[s] / json_bytes * 1e8 for s in order if watch.seconds[s]}
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as body:
-        while data := body.read(_READ):
-            yield data

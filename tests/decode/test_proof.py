@@ -79,21 +79,9 @@ def test_what_must_be_looked_at_is_left_to_the_parser(text: bytes) -> None:
 @pytest.mark.parametrize(
     "between",
     [
-        b",",
-        b", ",
-        b"x\n",
-        b"]\n",
-        b" \n",
-        b"\n",
-        b"\n,",
-        b",\n\n",
-        b"",
-        b" ",
-        b",,\n",
-        b",\r\n",
-        b"},\n{",
+        b",", b", ", b"x\n", b"]\n", b" \n", b"\n", b"\n,", b",\n\n", b"", b" ", b",,\n", b",\r\n", b"},\n{",
     ],
-)
+)  # fmt: skip
 def test_records_that_do_not_each_stand_in_a_line_are_left_to_the_parser(between: bytes) -> None:
     record = b'{"EventStart":"a"}'
     assert starts_of(batch(record + between + record)) is None

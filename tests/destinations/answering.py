@@ -5,14 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
-
-class QuietServer(ThreadingHTTPServer):
-    """Clients leave their connections open; what becomes of these, another test may be reading."""
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a connection that was broken off."""
+from tests.standins.quiet import QuietServer
 
 
 @contextlib.contextmanager

@@ -28,8 +28,8 @@ from hauserpy.errors import (
 )
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
-from tests.destinations.answering import QuietServer
 from tests.destinations.redshift_world import NOW, PASSWORD, World, events, expected_texts, window
+from tests.standins.quiet import QuietServer
 from tests.standins.redshift import ACCESS_KEY, Fault, RedshiftStandin, SqlError
 
 KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -15,19 +15,16 @@ from urllib.parse import parse_qsl, urlsplit
 from tests.standins.bigquery.errors import Refused
 from tests.standins.bigquery.faults import Action, Fault, Faults, Gates, Request
 from tests.standins.bigquery.service import Answer, Call, Service
+from tests.standins.quiet import QuietServer
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(QuietServer):
     request_queue_size = 64
 
     def __init__(self, port: int, service: Service, faults: Faults) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.service = service
         self.faults = faults
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Connections that a client broke off are none of our concern."""
 
 
 class _Handler(BaseHTTPRequestHandler):
