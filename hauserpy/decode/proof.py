@@ -1,54 +1,55 @@
 """Records proved to be such, but for their EventStart unseen: for those who copy them to the letter.
 
-A parser makes Python objects of all that it reads, which takes most of its time. msgspec, told to
-decode one field, checks the rest as JSON and makes nothing of it.
+A parser makes Python objects of all that it reads, which takes most of its time. simdjson reads as
+strictly, and makes objects only of what it is asked for.
 """
 
 from __future__ import annotations
 
-from io import BytesIO
+import re
+from typing import Any
 
-import msgspec
+import simdjson
 
 from hauserpy.decode.records import MOST_DEPTH, Records
 from hauserpy.decode.split import Batch
 from hauserpy.fields import EVENT_START
 
-_BREAK = b"\n"
-_BETWEEN = b"," + _BREAK
-_NEITHER_BRACKET_NOR_BREAK = bytes(set(range(256)) - set(b"[{" + _BREAK))
+_NAME = b'"%b"' % EVENT_START.encode()
+_has_escaped_letter = re.compile(rb"\\u00[4-7]").search
+_AROUND = 1024 - MOST_DEPTH
+"""Arrays around the records. simdjson goes 1,024 levels deep (and counts no object or array that is
+empty), so that as many are left for a record as it may have."""
 
-
-class _Record(msgspec.Struct, gc=False):
-    start: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name=EVENT_START)
-
-
-_decoded = msgspec.json.Decoder(_Record).decode
+_parser = simdjson.Parser()
+"""Its memory is used again for each batch, as long as nothing refers to what it told of the last."""
 
 
 def starts_of(batch: Batch) -> Records | None:
     """The records of a batch with nothing in them but their EventStart; None when it must be parsed.
 
-    They are given where each is in a line of its own, as exports have them, and tells its EventStart
-    under this name in this case, as text. The borders are then proved, as `parse` proves them, and
-    none is nested too deeply. How large each of them is remains to be seen.
+    They are given where each tells its EventStart as text, and no other name or text of the batch is
+    the same. The borders are then proved, as `parse` proves them, and none is nested too deeply. How
+    large each of them is remains to be seen.
     """
-    starts = []
     try:
-        for line in BytesIO(batch.text + _BETWEEN):
-            if not line.endswith(_BETWEEN):
-                return None
-            # msgspec takes a text of which it makes nothing as it comes, UTF-8 or not.
-            line.decode()
-            start = _decoded(line[: -len(_BETWEEN)]).start
-            if start is msgspec.UNSET:
-                return None
-            starts.append(start)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        starts = [record[EVENT_START] for record in _elements(batch.text)]
+    except (ValueError, RuntimeError, TypeError, LookupError):
         return None
-    # A record has a bracket for each level at least; those in its texts only add to them. (Last of
-    # all: where there are more line breaks than records, each would be made an object here.)
-    brackets = batch.text.translate(None, _NEITHER_BRACKET_NOR_BREAK).split(_BREAK)
-    if max(map(len, brackets)) > MOST_DEPTH:
+    if set(map(type, starts)) != {str}:
+        return None
+    # Of a name that a record bears twice, simdjson tells the first value and the parser the last.
+    if batch.text.count(_NAME) != len(starts) or _has_escaped_letter(batch.text):
         return None
     return Records([{EVENT_START: start} for start in starts], plain="\0" not in "".join(starts))
+
+
+def _elements(text: bytes) -> Any:
+    """The array whose inside is ``text``. Raises ValueError or RuntimeError where it is none."""
+    array: Any = _parser.parse(b"".join((b"[" * _AROUND, text, b"]" * _AROUND)))
+    for _ in range(_AROUND - 1):
+        # Brackets of the text's own may have ended an array of ours and begun another.
+        if len(array) != 1:
+            raise ValueError
+        array = array[0]
+    return array

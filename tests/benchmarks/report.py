@@ -141,7 +141,7 @@ def beside_the_parse(runs: Sequence[Runs]) -> list[str]:
 def machine() -> dict[str, str]:
     """What the figures depend on."""
     told = {"cores": str(os.cpu_count()), "CPU": _cpu_model(), "Python": platform.python_version()}
-    for package in ("orjson", "msgspec", "isal", "pyarrow"):
+    for package in ("orjson", "pysimdjson", "isal", "pyarrow"):
         try:
             told[package] = version(package)
         except PackageNotFoundError:
