@@ -172,7 +172,7 @@ def _cells(
         made.append(
             _Cell(
                 bare=set[str]().union(*column) <= fields,
-                size=sum(len(orjson.dumps(cell)) for cell in column) // len(column),
+                size=len(orjson.dumps(column)) // len(column),
                 changes=sum(1 << bit for bit, differs in enumerate(changed) if differs),
             )
         )
@@ -181,12 +181,14 @@ def _cells(
 
 def _row(record: dict[str, Any], order: Sequence[str]) -> list[dict[str, Any]]:
     """The record's cells, for a record that begins with the first of ``order``."""
-    row: list[dict[str, Any]] = [{} for _ in order]
-    at = 0
+    row: list[dict[str, Any]] = []
+    cells = iter(order)
+    begins = next(cells, None)
     for key, value in record.items():
-        if at + 1 < len(order) and key == order[at + 1]:
-            at += 1
-        row[at][key] = value
+        if key == begins:
+            row.append(cell := {})
+            begins = next(cells, None)
+        cell[key] = value
     return row
 
 
@@ -233,8 +235,9 @@ def _symbols(
     return tuple(symbols)
 
 
-def _is_plain(value: Any) -> bool:
-    return not isinstance(value, str) or (value != "" and '"' not in value)
+def _are_plain(values: Iterable[Any]) -> bool:
+    texts = [value for value in values if isinstance(value, str)]
+    return "" not in texts and '"' not in "".join(texts)
 
 
 def _slots(several: Sequence[_Symbols], common: Sequence[str]) -> tuple[Slot, ...]:
@@ -266,7 +269,7 @@ def _told(form: Form, values: Mapping[str, Sequence[Any]]) -> Form:
             replace(
                 slot,
                 nullable=slot.field in alone and None in values[slot.field],
-                plain=all(map(_is_plain, values[slot.field])),
+                plain=_are_plain(values[slot.field]),
             )
             if slot.field
             else slot

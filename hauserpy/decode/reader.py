@@ -14,9 +14,9 @@ _PATIENCE = 4
 class Reader:
     """Parses the batches of one bundle, in any order, and learns the form of their records.
 
-    ``form`` is that of a bundle before this one, or learned from a batch that was parsed;
-    ``learns`` is whether anybody wants it. After some batches in a row that had to be read, none
-    is learned any more. ``exact``: see `hauserpy.decode.records.parse`.
+    ``form`` is that of a bundle before this one, or, where it ``learns``, learned from a batch that
+    was parsed. After some batches in a row that had to be read, none is learned any more. ``exact``:
+    see `hauserpy.decode.records.parse`.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Reader:
         form: Form | None = None,
         exact: bool = True,
     ) -> None:
-        self._form = form if learns and form is not None and form.fields == fields else None
+        self._form = form if form is not None and form.fields == fields else None
         self._patience = _PATIENCE if learns else 0
         self._sample: tuple[list[dict[str, Any]], bytes] | None = None
         self._fields = fields
@@ -48,7 +48,8 @@ class Reader:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
         records = parse(batch, most_bytes=self._most_bytes, exact=self._exact)
         self._form = None
-        if self._patience and records.plain:
+        # The array's last batch does not tell what is between two.
+        if self._patience and records.plain and batch.separator:
             self._sample = records.values[:SAMPLE], batch.separator
         self._patience = max(self._patience - 1, 0)
         return records

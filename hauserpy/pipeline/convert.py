@@ -72,11 +72,12 @@ class Converted:
 class Converter:
     """Converts the batches of one job, in any order.
 
-    ``before`` converted another bundle's: what it learned of records may well hold here. ``learns``:
-    there are more than a few batches, for which learning takes longer than it saves.
+    ``form`` is what was learned of the records of another bundle, or of the same one elsewhere, and
+    may well hold here. ``learns``: there are more than a few batches, for which learning takes longer
+    than it saves.
     """
 
-    def __init__(self, job: Job, before: Converter | None = None, *, learns: bool = True) -> None:
+    def __init__(self, job: Job, form: Form | None = None, *, learns: bool = True) -> None:
         self._job = job
         self._raw = job.layout.format is StageFormat.RAW
         layout = job.layout
@@ -89,12 +90,13 @@ class Converter:
         # The import of what proves takes as long as parsing some batches.
         self._proves = learns and job.clip is None
         self._transformer = Transformer(layout, job.window, job.clip)
-        self.reader: Reader = Reader(
+        # A row that may be clipped is looked at for itself.
+        copies = job.clip is None and not self._raw
+        self.reader = Reader(
             frozenset(fields_of(job.layout.columns)),
             job.most_record_bytes,
-            # A row that may be clipped is looked at for itself.
-            learns=learns and job.clip is None and not self._raw,
-            form=None if before is None else before.reader.form,
+            learns=learns and copies,
+            form=form if copies else None,
             exact=not self._raw,
         )
         self._copier: Copier | None = None

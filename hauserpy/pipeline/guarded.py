@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from hauserpy.decode.split import Stretch
+from hauserpy.decode.split import BATCH_BYTES, Stretch
 from hauserpy.errors import CorruptBundle
 
 
@@ -22,10 +22,17 @@ class Guarded:
         return self._ahead.popleft() if self._ahead else self._next()
 
     def has_more_than(self, count: int) -> bool:
-        """Whether there are more batches than ``count``, which are held until they are asked for."""
-        while len(self._ahead) <= count and (stretch := self._next()) is not None:
+        """Whether there are more batches than ``count``, or more text than so many hold. What was
+        looked at is held until it is asked for."""
+        while not (more := self._is_more_than(count)) and (stretch := self._next()) is not None:
             self._ahead.append(stretch)
-        return len(self._ahead) > count
+        return more
+
+    def _is_more_than(self, count: int) -> bool:
+        held = self._ahead
+        return (
+            len(held) > count or sum(stretch.size for stretch in held) > (count + 1) * BATCH_BYTES
+        )
 
     def raise_its_error(self) -> None:
         if self._error is not None:

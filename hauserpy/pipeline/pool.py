@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from hauserpy.decode.form import Form
 from hauserpy.decode.records import Unproved
 from hauserpy.decode.split import BATCH_BYTES, Stretch
 from hauserpy.errors import CorruptBundle, HauserpyError, WorkerDied
@@ -20,15 +21,17 @@ from hauserpy.pipeline.convert import MOST_RECORDS, Converted, Converter, Crowde
 from hauserpy.pipeline.guarded import Guarded
 from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.memory import Slots
-from hauserpy.pipeline.worker import IGNORED, Answer, Task
+from hauserpy.pipeline.worker import IGNORED, Answer, Bundle, Task
 
 _SLOT_BYTES = 2 * BATCH_BYTES
 _SLOTS_A_WORKER = 3
 """One that it works on, one that waits for it, one whose result waits for its turn."""
 _LEAST_BYTES = 1 << 13
 """Of a batch that is divided; no more than `MOST_RECORDS` records fit into it."""
-_INLINE_BATCHES = 4
-"""A bundle of no more than these is done before a worker has started."""
+_FEW_BATCHES = 4
+"""Learning the form of records takes longer than it saves in no more than these."""
+_INLINE_BATCHES = 12
+"""So many are done before workers would have started."""
 
 _RUN = "import gc; gc.disable(); from hauserpy.pipeline.worker import run; run()"
 """Imports make no rubbish to be collected."""
@@ -60,12 +63,12 @@ class _Worker:
 
 
 class Pool:
-    """``workers`` processes, started when a bundle is large enough, kept for the ones after it.
+    """``workers`` processes, started when there is enough for them to do, and kept.
 
     With one worker there is still a process of its own for large bundles, so that the parent's
-    thread that downloads is not held up. Until there are processes, a bundle of at most ``inline``
-    batches is done here, and with no workers every bundle is. Not for use from several threads at
-    once.
+    thread that downloads is not held up. Of small bundles some batches are done here, ``inline`` at
+    most, then those of few batches; with no workers all are. While the processes start, the form of
+    the records is learned here, for all of them. Not for use from several threads at once.
     """
 
     def __init__(self, workers: int, *, inline: int = _INLINE_BATCHES) -> None:
@@ -75,6 +78,10 @@ class Pool:
         self._slots: Slots | None = None
         self._free: list[int] = []
         self._ready: selectors.BaseSelector | None = None
+        self._form: Form | None = None
+        """Of records that were converted here."""
+        self._done_here = 0
+        """How many batches were."""
 
     def convert(
         self, job: Job, batches: Iterator[Stretch]
@@ -90,14 +97,20 @@ class Pool:
         queue: deque[_Ticket] = deque()
         try:
             small = self._is_small(source)
-            inline = Converter(job, learns=not self._count) if small else None
+            here = None if self._workers else self._converter(job, source)
+            if not small and not self._workers:
+                self._start()
             while True:
                 while len(queue) < self._room(small) and (stretch := source.next()) is not None:
                     ticket = _Ticket(stretch)
-                    if inline is not None:
-                        ticket.result = _done_here(inline, stretch)
-                    else:
+                    if here is None:
                         self._give(job, ticket)
+                    else:
+                        ticket.result = _done_here(here, stretch)
+                        self._form = here.reader.form or self._form
+                        self._done_here += 1
+                    if not small:
+                        here = None
                     queue.append(ticket)
                 if not queue:
                     break
@@ -123,7 +136,13 @@ class Pool:
         """Whether a bundle is done before workers would have started."""
         if not self._count:
             return True
-        return not self._workers and not source.has_more_than(self._inline)
+        left = max(self._inline - self._done_here, min(self._inline, _FEW_BATCHES))
+        return not self._workers and not source.has_more_than(left)
+
+    def _converter(self, job: Job, source: Guarded) -> Converter:
+        """For batches that are done here."""
+        several = self._done_here >= _FEW_BATCHES or source.has_more_than(_FEW_BATCHES)
+        return Converter(job, self._form, learns=several)
 
     def _room(self, small: bool) -> int:
         return 1 if small else self._count * _SLOTS_A_WORKER
@@ -165,8 +184,6 @@ class Pool:
         return ticket.stretch
 
     def _give(self, job: Job, ticket: _Ticket) -> None:
-        if not self._workers:
-            self._start()
         slots = self._slots
         assert slots is not None
         stretch = ticket.stretch
@@ -181,7 +198,7 @@ class Pool:
         worker.tickets[slot] = ticket
         try:
             if worker.job is not job:
-                worker.line.send(job)
+                worker.line.send(Bundle(job, self._form))
                 worker.job = job
             worker.line.send(
                 Task(

@@ -13,6 +13,7 @@ import sys
 from dataclasses import replace
 from typing import NamedTuple
 
+from hauserpy.decode.form import Form
 from hauserpy.decode.records import Unproved
 from hauserpy.decode.split import Batch
 from hauserpy.errors import HauserpyError
@@ -23,6 +24,13 @@ from hauserpy.pipeline.memory import Slots
 IGNORED = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C reaches every process of the terminal, and a service manager's SIGTERM every one of the
 service; the parent decides what becomes of it. Blocked by it until they are ignored."""
+
+
+class Bundle(NamedTuple):
+    """The tasks that follow are of another bundle, whose records may have this form."""
+
+    job: Job
+    form: Form | None
 
 
 class Task(NamedTuple):
@@ -56,8 +64,9 @@ def main(line: Line, slots: Slots) -> None:
             message = line.recv()
         except (EOFError, OSError):
             return
-        if isinstance(message, Job):
-            converter = Converter(message, converter)
+        if isinstance(message, Bundle):
+            own = None if converter is None else converter.reader.form
+            converter = Converter(message.job, own or message.form)
             # The one before it refers to itself, and remembers much.
             gc.collect()
             continue

@@ -824,9 +824,9 @@ def test_the_next_bundle_is_copied_from_its_first_batch_on() -> None:
     job = Job(LAYOUTS["csv"], WINDOW, None, MOST)
     one = Converter(job)
     one.convert(batch_of(told(n).text() for n in range(60)))
-    assert Converter(job, one).reader.form == USUAL
+    assert Converter(job, one.reader.form, learns=False).reader.form == USUAL
     fewer = replace(job, layout=Layout(FILE_COLUMNS[:5]))
-    assert Converter(fewer, one).reader.form is None
+    assert Converter(fewer, one.reader.form).reader.form is None
 
 
 def test_what_never_pays_is_given_up() -> None:
@@ -858,6 +858,6 @@ def test_a_job_with_a_clip_uses_no_form() -> None:
     one = Converter(job)
     batch = batch_of(told(n).text() for n in range(60))
     one.convert(batch)
-    clipped = Converter(replace(job, clip=Clip(WINDOW, WINDOW, strays=True)), one)
+    clipped = Converter(replace(job, clip=Clip(WINDOW, WINDOW, strays=True)), one.reader.form)
     assert clipped.convert(batch) == one.convert(batch)
     assert (one.reader.form, clipped.reader.form) == (USUAL, None)

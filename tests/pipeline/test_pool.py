@@ -19,16 +19,19 @@ from typing import Any
 
 import pytest
 
-from hauserpy.decode import reader
+from hauserpy.decode import form, reader
+from hauserpy.decode.form import Form
 from hauserpy.decode.records import Records, parse
 from hauserpy.decode.split import Batch, Stretch
 from hauserpy.errors import WorkerDied
 from hauserpy.layout import Compression, CustomVarsKind, Layout, StageFormat
 from hauserpy.model import Clip, Window
-from hauserpy.pipeline.convert import MOST_RECORDS, Converter, Job
+from hauserpy.pipeline.convert import MOST_RECORDS, Converted, Converter, Job
+from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import Progress, empty_folder, stage
+from hauserpy.pipeline.worker import Bundle
 from tests import reading, reference
 from tests.bundles import FILE_COLUMNS, WINDOW, Output, chunked, here, staged
 
@@ -72,6 +75,12 @@ def _bundle(count: int) -> bytes:
 
 BODY = _bundle(1200)
 PACKED = gzip.compress(BODY)
+UNIFORM = b"[%b]" % b",\n".join(
+    b'{"IndvId":%d,"EventStart":"2026-11-22T00:%02d:%02d.000Z","EventType":"click"}'
+    % (n, n // 60, n % 60)
+    for n in range(1200)
+)
+"""Records of one form."""
 
 
 @pytest.fixture(scope="module", params=[1, 2, 5])
@@ -254,28 +263,77 @@ def test_a_consumer_that_stops_early_leaves_the_pool_usable(tmp_path: Path) -> N
         assert made.parts == staged([PACKED], LAYOUTS["csv"], batch_bytes=3000).parts
 
 
-def test_small_bundles_start_no_worker() -> None:
+@pytest.fixture
+def done_here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The offsets of the batches that the parent converts."""
+    offsets: list[int] = []
+    convert = Converter.convert
+
+    def noted(self: Converter, batch: Batch) -> Converted:
+        offsets.append(batch.offset)
+        return convert(self, batch)
+
+    monkeypatch.setattr(Converter, "convert", noted)
+    return offsets
+
+
+def test_a_larger_bundle_is_left_to_workers_from_its_second_batch_on(done_here: list[int]) -> None:
     before = children(os.getpid())
+    wanted = staged([UNIFORM], LAYOUTS["csv"], batch_bytes=1000)
+    assert len(done_here) > 20
+    done_here.clear()
     with closing(Pool(2)) as pool:
-        assert staged([PACKED], LAYOUTS["csv"], pool=pool).staged.records == 1200
-        assert children(os.getpid()) == before
-
-
-def test_a_larger_bundle_is_left_to_workers_from_its_first_batch_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    before = children(os.getpid())
-    body = b"[" + b",".join(b'{"IndvId":%d}' % n for n in range(1000)) + b"]"
-    wanted = staged([body], LAYOUTS["csv"])
-
-    def refused(*_: object) -> None:
-        raise AssertionError("the parent converts")
-
-    with closing(Pool(2)) as pool:
-        monkeypatch.setattr(Converter, "convert", refused)
-        made = staged([body], LAYOUTS["csv"], pool=pool, batch_bytes=1000)
+        made = staged([UNIFORM], LAYOUTS["csv"], pool=pool, batch_bytes=1000)
         assert len(children(os.getpid()) - before) == 2
-    assert made.parts == wanted.parts
+        assert done_here == [1]
+        again = staged([UNIFORM], LAYOUTS["csv"], pool=pool, batch_bytes=1000)
+        assert done_here == [1]
+    assert made.parts == again.parts == wanted.parts
+
+
+@pytest.mark.parametrize(("layout", "is_learned"), [("csv", True), ("raw", False)])
+def test_the_form_of_records_is_learned_once_for_all_workers(
+    layout: str, is_learned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Form | None] = []
+    send = Line.send
+
+    def noted(self: Line, message: object) -> None:
+        if isinstance(message, Bundle):
+            told.append(message.form)
+        send(self, message)
+
+    monkeypatch.setattr(Line, "send", noted)
+    with closing(Pool(2)) as pool:
+        staged([UNIFORM], LAYOUTS[layout], pool=pool, batch_bytes=1000)
+    assert [form is not None for form in told] == [is_learned] * 2
+    assert told[0] == told[1]
+
+
+def test_small_bundles_learn_from_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    # For one of them alone, learning would take longer than it saves.
+    learned_by: list[int] = []
+
+    def noted(*given: Any) -> Form | None:
+        learned_by.append(number)
+        return form.learned(*given)
+
+    monkeypatch.setattr(reader, "learned", noted)
+    wanted = staged([UNIFORM], LAYOUTS["csv"]).parts
+    with closing(Pool(2)) as pool:
+        for number in range(8):  # noqa: B007 - read by noted
+            made = staged([UNIFORM], LAYOUTS["csv"], pool=pool, batch_bytes=40_000)
+            assert made.parts == wanted
+    assert learned_by == [2]
+
+
+def test_many_bundles_that_are_not_small_are_worth_starting_workers() -> None:
+    before = children(os.getpid())
+    size = len(UNIFORM) // 7
+    with closing(Pool(2)) as pool:
+        for started in (0, 2, 2):
+            assert staged([UNIFORM], LAYOUTS["csv"], pool=pool, batch_bytes=size).staged.records
+            assert len(children(os.getpid()) - before) == started
 
 
 def test_a_closed_pool_can_be_used_and_closed_again() -> None:
