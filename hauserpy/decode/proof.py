@@ -12,7 +12,7 @@ from typing import Any
 import simdjson
 
 from hauserpy.decode.records import MOST_DEPTH, Records
-from hauserpy.decode.split import Batch
+from hauserpy.decode.split import BATCH_BYTES, Batch
 from hauserpy.fields import EVENT_START
 
 _NAME = b'"%b"' % EVENT_START.encode()
@@ -21,8 +21,11 @@ _AROUND = 1024 - MOST_DEPTH
 """Arrays around the records. simdjson goes 1,024 levels deep (and counts no object or array that is
 empty), so that as many are left for a record as it may have."""
 
+_MOST_BYTES = 4 * BATCH_BYTES
+"""The parser keeps the memory that its largest text took, up to some 14 times as much as that."""
+
 _parser = simdjson.Parser()
-"""Its memory is used again for each batch, as long as nothing refers to what it told of the last."""
+"""It can be used again as long as nothing refers to what it told of the last batch."""
 
 
 def starts_of(batch: Batch) -> Records | None:
@@ -32,9 +35,11 @@ def starts_of(batch: Batch) -> Records | None:
     the same. The borders are then proved, as `parse` proves them, and none is nested too deeply. How
     large each of them is remains to be seen.
     """
+    if len(batch.text) > _MOST_BYTES:
+        return None
     try:
         starts = [record[EVENT_START] for record in _elements(batch.text)]
-    except (ValueError, RuntimeError, TypeError, LookupError):
+    except (ValueError, RuntimeError, TypeError, LookupError, MemoryError):
         return None
     if set(map(type, starts)) != {str}:
         return None

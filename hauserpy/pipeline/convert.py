@@ -27,6 +27,8 @@ from hauserpy.transform import Rows, TooDeep, Transformer, fields_of
 
 _SEPARATOR = b",\n"
 MOST_RECORDS = 1 << 14
+_PROOFS = 4
+"""Attempts in a row at proving raw batches, after which they are all parsed."""
 
 
 class Crowded(Exception):
@@ -88,7 +90,7 @@ class Converter:
         else:
             self._encoder = encoder_for(layout)
         # The import of what proves takes as long as parsing some batches.
-        self._proves = learns and job.clip is None
+        self._proofs = _PROOFS if learns and job.clip is None else 0
         self._transformer = Transformer(layout, job.window, job.clip)
         # A row that may be clipped is looked at for itself.
         copies = job.clip is None and not self._raw
@@ -183,10 +185,11 @@ class Converter:
         most = self._job.most_record_bytes
         records = None
         # Only the parse tells how large each of its records is.
-        if self._proves and len(batch.text) <= most:
+        if self._proofs and len(batch.text) <= most:
             from hauserpy.decode.proof import starts_of
 
             records = starts_of(batch)
+            self._proofs = self._proofs - 1 if records is None else _PROOFS
         if records is None:
             records = self.reader.read(batch)
             check_depth(records.values, batch, most_bytes=most)

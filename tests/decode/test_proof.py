@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hauserpy.decode import proof
 from hauserpy.decode.proof import starts_of
 from hauserpy.decode.records import check_depth, parse
-from hauserpy.decode.split import Batch
+from hauserpy.decode.split import BATCH_BYTES, Batch
 from tests.bundles import RECORDS, spell
 
 MOST = 1 << 24
@@ -85,7 +86,7 @@ def test_what_stands_between_records_is_no_matter(between: bytes) -> None:
 @pytest.mark.parametrize(
     "between",
     [
-        b"", b" ", b"\n", b",,", b",,\n", b"x\n", b"]", b"]\n", b"],[", b"],", b",[", b"]],[[", b"]" * 768 + b"," + b"[" * 768,
+        b"", b" ", b"\n", b",,", b",,\n", b"x\n", b"]", b"]\n", b"],[", b"],", b",[", b"]],[[", b"]" * 767 + b"," + b"[" * 767, b"]" * 768 + b"," + b"[" * 768,
         b"],[],[", b"},\n{", b"\0", b",\xef\xbb\xbf", b",\xa0", b",\f",
     ],
 )  # fmt: skip
@@ -96,8 +97,9 @@ def test_records_that_are_not_those_of_one_array_are_left_to_the_parser(between:
 
 
 @pytest.mark.parametrize(
-    "spelled", [b"EventStart", b"Event\\u0053tart", b"\\u0045ventStart", b"EventStar\\u0074"]
-)
+    "spelled",
+    [b"EventStart"] + [b"EventStart"[:n] + b"\\u00%02x" % c + b"EventStart"[n + 1 :] for n, c in enumerate(b"EventStart")],
+)  # fmt: skip
 def test_a_name_borne_twice_is_left_to_the_parser(spelled: bytes) -> None:
     usual = b'{"EventStart":"a"}'
     for form in (
@@ -161,6 +163,33 @@ def texts(draw: st.DrawFn) -> bytes:
 @given(texts())
 def test_whatever_is_proved_is_parsed_alike(text: bytes) -> None:
     assert_proved_as_parsed(text)
+
+
+def test_large_batches_are_left_to_the_parser_for_the_sake_of_memory() -> None:
+    record = b'{"EventStart":"a","x":"%b"}'
+    assert starts_of(batch(record % (b"y" * (4 * BATCH_BYTES - 30)))) is not None
+    assert starts_of(batch(record % (b"y" * 4 * BATCH_BYTES))) is None
+
+
+def test_without_memory_the_parser_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Small:
+        def parse(self, _: bytes) -> None:
+            raise MemoryError
+
+    monkeypatch.setattr(proof, "_parser", Small())
+    assert starts_of(batch(b'{"EventStart":"a"}')) is None
+
+
+@pytest.mark.parametrize("name", [name for name, _ in proof._parser.get_implementations()])
+def test_every_processor_proves_the_same(name: str) -> None:
+    usual = proof._parser.implementation
+    proof._parser.implementation = name
+    try:
+        test_most_exports_are_proved()
+        for value in (b"01", b'"\x01"', b'"\xff"', b'"\\ud800"', b"1e400", b"[" * 256 + b"]" * 256):
+            assert starts_of(batch(USUAL % value)) is None
+    finally:
+        proof._parser.implementation = usual[0]
 
 
 def test_most_exports_are_proved() -> None:
