@@ -200,7 +200,9 @@ def steps_for(ledger: Ledger, bundle: Bundle, *, replace_loaded: bool = False) -
     windows = list(_without(bundle.window, (e.window for e in keep)))
     if windows == [bundle.window]:
         return (Step(bundle, bundle.window, None, ledger.loads_in(bundle.window)),)
+    # The strays come with one part, which a run that died may have loaded.
+    first = 0 if all(e.bundle != bundle.id for e in keep) else None
     return tuple(
-        Step(bundle, w, Clip(w, bundle.window, strays=n == 0), ledger.loads_in(w))
+        Step(bundle, w, Clip(w, bundle.window, strays=n == first), ledger.loads_in(w))
         for n, w in enumerate(windows)
     )

@@ -215,6 +215,13 @@ def test_the_older_start_time_waits_for_use_start_time_as_in_hauser(read: Read) 
     assert [w for w in settings.warnings if "no effect with UseStartTime = false" in w]
 
 
+@pytest.mark.parametrize(("provider", "plans"), [("local", True), ("aws", False), ("gcp", False)])
+def test_use_start_time_is_of_local_files_only(read: Read, provider: str, plans: bool) -> None:
+    # hauser's own example sets it, whatever the provider.
+    given = f'Provider = "{provider}"\nStorageOnly = true\nStartTime = 2026-01-01T00:00:00Z\n'
+    assert read(given + "[local]\nUseStartTime = true").plans_from_start == plans
+
+
 def test_save_as_json_means_raw(read: Read) -> None:
     assert read("SaveAsJson = true").format is StageFormat.RAW
     assert read('SaveAsJson = true\nFormat = "raw"').format is StageFormat.RAW

@@ -56,7 +56,7 @@ def work_of(*, max_bundles: int | None = None, dry_run: bool = False) -> Work:
             summary,
             start=_start(settings),
             keep_start=segments and settings.start_time is None,
-            from_start=settings.local.use_start_time,
+            from_start=settings.plans_from_start,
             # Generation 1 may never have had what lies between StartTime and its first bundle.
             tell_before=segments,
             max_bundles=max_bundles,

@@ -32,8 +32,7 @@ def check(settings: Settings, effective: Layer) -> list[str]:
     )
     _different(redshift.export_table, redshift.sync_table, "redshift")
     _different(settings.bigquery.export_table, settings.bigquery.sync_table, "bigquery")
-    uses_start = settings.provider is Provider.LOCAL and settings.local.use_start_time
-    if uses_start and settings.start_time is None:
+    if settings.plans_from_start and settings.start_time is None:
         raise ConfigError(
             f"local.UseStartTime ({effective['local.UseStartTime'].origin}) is true, but there is no"
             " StartTime.",

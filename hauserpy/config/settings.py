@@ -109,6 +109,12 @@ class Settings:
         """Whether the destination is files or objects rather than a warehouse's tables."""
         return self.provider is Provider.LOCAL or self.storage_only
 
+    @property
+    def plans_from_start(self) -> bool:
+        """Whether sync plans from StartTime although there is a checkpoint: a key of [local], which
+        has no effect on other destinations."""
+        return self.provider is Provider.LOCAL and self.local.use_start_time
+
     def require_token(self) -> Secret:
         """The API token. Raises ConfigError when there is none, or what is there cannot be one."""
         return check_token(self.fs_api_token)

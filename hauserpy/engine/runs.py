@@ -75,14 +75,15 @@ def sync(
             f"StartTime {rfc3339(start)} lies in the future; nothing is due before then."
         )
 
-    def plan(ledger: Ledger) -> Iterator[Step]:
+    def plan(ledger: Ledger) -> Iterator[Sequence[Step]]:
         seen.clear()
         if tell_before and not from_start:
             _tell_before(plant.reporter, ledger, start)
         after = start if from_start or ledger.checkpoint is None else ledger.checkpoint
         loaded = [e.window for e in ledger.entries]
         for bundle in plant.source.due(after, loaded=loaded):
-            yield from steps_for(ledger, bundle)
+            if steps := steps_for(ledger, bundle):
+                yield steps
             seen.append(bundle.window.stop)
 
     _run(
@@ -113,16 +114,17 @@ def backfill(
 
     done: set[Window] = set()
 
-    def plan(ledger: Ledger) -> Iterator[Step]:
+    def plan(ledger: Ledger) -> Iterator[Sequence[Step]]:
         loaded = [e.window for e in ledger.entries]
         for bundle in plant.source.due(since, until, loaded=loaded, replace=replace_loaded):
             if replace_loaded:
                 _tell_kept(plant, ledger, bundle)
-            for step in steps_for(ledger, bundle, replace_loaded=replace_loaded):
-                # After another run moved the ledger, only what is left is planned again.
-                if step.window not in done:
+            steps = steps_for(ledger, bundle, replace_loaded=replace_loaded)
+            # After another run moved the ledger, only what is left is planned again.
+            if left := [step for step in steps if step.window not in done]:
+                for step in left:
                     _refuse_baseline(plant.destination, ledger, step)
-                    yield step
+                yield left
 
     _run(plant, plan, EntryKind.BACKFILL, summary, dry_run=dry_run, done=done)
 
@@ -161,7 +163,8 @@ def skip(plant: Plant, summary: Summary, window: Window, reason: str) -> None:
     summary.checkpoint = ledger.checkpoint
 
 
-Plan = Callable[[Ledger], Iterator[Step]]
+Plan = Callable[[Ledger], Iterator[Sequence[Step]]]
+"""What there is to do about each bundle."""
 
 
 def _run(
@@ -180,14 +183,15 @@ def _run(
     try:
         if dry_run:
             ledger = _ledger(plant)
-            summary.planned = list(itertools.islice(plan(ledger), max_bundles))
+            summary.planned = list(_of_first(max_bundles, plan(ledger)))
             summary.checkpoint = ledger.checkpoint
             return
         layout = plant.destination.prepare(plant.fields)
         run = _Run(plant, kind, summary, done if done is not None else set(), seen)
         in_vain = 0
         while True:
-            left = None if max_bundles is None else max_bundles - len(summary.loaded)
+            begun = len({entry.bundle for entry in summary.loaded})
+            left = None if max_bundles is None else max_bundles - begun
             before = len(summary.loaded)
             try:
                 # Of this line alone: a thread of it that hangs in a download is left behind when
@@ -195,7 +199,7 @@ def _run(
                 with _temp_folder(plant.temp) as temp, closing(Pool(plant.workers)) as pool:
                     ledger = _begun(plant, _ledger(plant), origin)
                     summary.checkpoint = ledger.checkpoint
-                    steps = itertools.islice(plan(ledger), left)
+                    steps = _of_first(left, plan(ledger))
                     with closing(
                         Line(
                             steps, plant.fetch, announce=plant.source.announce, layout=layout, folder=temp, pool=pool,
@@ -217,6 +221,11 @@ def _run(
                 plant.reporter.note(f"{moved.reason} Planning again.")
     finally:
         summary.seconds = time.monotonic() - began
+
+
+def _of_first(bundles: int | None, planned: Iterator[Sequence[Step]]) -> Iterator[Step]:
+    """The steps of so many bundles, or of all."""
+    return itertools.chain.from_iterable(itertools.islice(planned, bundles))
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from hauserpy.engine.runs import sync
 from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import ApiUnavailable, BundleGone, CorruptBundle, Interrupted, LedgerMoved
 from hauserpy.ledger import Ledger, Step
+from hauserpy.model import Window
 from hauserpy.pipeline.spool import Spool
 from tests.destinations.bundles import Run
 from tests.destinations.local_backing import read_rows
@@ -53,6 +54,41 @@ def test_loads_are_in_order_and_the_checkpoint_with_each(tmp_path: Path) -> None
     assert seen == [(n + 1, hour(n).stop) for n in range(5)]
     assert [e.bundle for e in summary.loaded] == list("01234")
     assert (summary.records, summary.checkpoint) == (10, hour(4).stop)
+
+
+AROUND = Scripted([hour(0), Window(hour(0).start, hour(3).stop)])
+"""Of its bundle 1, hour 1 is loaded already where `synced` has loaded that before."""
+
+
+def test_a_bundle_in_parts_is_loaded_once_whatever_dies_between_them(tmp_path: Path) -> None:
+    destination = folder_of(tmp_path)
+    synced(plant(Scripted([hour(1)]), destination, tmp_path))
+
+    def die(entry: LedgerEntry) -> None:
+        raise KeyboardInterrupt
+
+    destination.after_load = die
+    with pytest.raises(KeyboardInterrupt):
+        synced(plant(AROUND, destination, tmp_path))
+    # None of its events tells its time: with which part do they come?
+    assert rows(tmp_path) == whole(0, 1)
+    destination.after_load = lambda entry: None
+    summary = synced(plant(AROUND, destination, tmp_path))
+    assert [(e.window.start, e.records) for e in summary.loaded] == [(hour(1).stop, 0)]
+    assert rows(tmp_path) == whole(0, 1)
+    assert destination.ledger().checkpoint == hour(3).stop
+
+
+def test_bundles_are_counted_not_their_parts(tmp_path: Path) -> None:
+    destination = folder_of(tmp_path)
+    synced(plant(Scripted([hour(1)]), destination, tmp_path))
+    source = Scripted([*AROUND.windows, hour(4), hour(5)])
+    for dry_run in (True, False):
+        summary = Summary()
+        sync(plant(source, destination, tmp_path), summary, max_bundles=2, dry_run=dry_run)
+        told = [s.bundle.id for s in summary.planned] + [e.bundle for e in summary.loaded]
+        assert told == ["1", "1", "2"]
+    assert destination.ledger().checkpoint == hour(4).stop
 
 
 def test_fetching_runs_ahead_but_not_away(tmp_path: Path) -> None:
