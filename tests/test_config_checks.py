@@ -75,17 +75,12 @@ def test_what_contradicts_is_refused(read: Read, text: str, reason: str) -> None
         ('Format = "raw"\nIncludeMobileAppsFields = true', ["IncludeMobileAppsFields"]),
         ("StorageOnly = false", ["StorageOnly = false"]),
         ("StorageOnly = true", []),
-        ('[s3]\nBucket = "x"\nRegion = "y"', ["[s3]"]),
-        ('Provider = "aws"\n[local]\nSaveDir = "x"', ["[local]"]),
-        ('Provider = "aws"\n[s3]\nBucket = "x"\n[redshift]\nHost = "y"', []),
-        ('Provider = "aws"\nStorageOnly = true\n[redshift]\nHost = "y"', ["[redshift]"]),
-        ('Provider = "gcp"\nStorageOnly = true\n[bigquery]\nProject = "y"', ["[bigquery]"]),
+        ('[s3]\nBucket = "x"\nRegion = "y"', []),
         ('Provider = "gcp"\n[gcs]\nBucket = "x"\nEndpoint = "https://h"', []),
         ('Provider = "gcp"\n[gcs]\nEndpoint = "https://h"', ["gcs.Endpoint"]),
         ('Provider = "aws"\n[redshift]\nSslMode = "disable"\nSslRootCert = "x"', ["redshift.SslRootCert"]),
         ('Provider = "aws"\n[redshift]\nPassword = "p"\nWorkgroup = "w"', ["redshift.Password"]),
         ('Provider = "aws"\n[redshift]\nPassword = "p"', []),
-        ('[s3]\nBucket = "x"\n[gcs]\n[bigquery]\nProject = "x"', ["[s3]", "[bigquery]"]),
     ],
 )  # fmt: skip
 def test_a_key_without_effect_is_warned_about_once(read: Read, text: str, idle: list[str]) -> None:
@@ -94,6 +89,26 @@ def test_a_key_without_effect_is_warned_about_once(read: Read, text: str, idle: 
     assert len(warnings) == len(idle)
     for warning, name in zip(warnings, idle, strict=True):
         assert warning.startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "idle"),
+    [
+        ('[s3]\nBucket = "x"\nRegion = "y"', ["[s3]"]),
+        ('Provider = "aws"\n[local]\nSaveDir = "x"', ["[local]"]),
+        ('Provider = "aws"\n[s3]\nBucket = "x"\n[redshift]\nHost = "y"', []),
+        ('Provider = "aws"\nStorageOnly = true\n[redshift]\nHost = "y"', ["[redshift]"]),
+        ('Provider = "gcp"\nStorageOnly = true\n[bigquery]\nProject = "y"', ["[bigquery]"]),
+        ('[s3]\nBucket = "x"\n[gcs]\n[bigquery]\nProject = "x"', ["[s3]", "[bigquery]"]),
+    ],
+)
+def test_a_section_without_effect_is_noted_once(read: Read, text: str, idle: list[str]) -> None:
+    settings = read(text)
+    notes = [note for note in settings.notes if "has no effect" in note]
+    assert not settings.warnings
+    assert len(notes) == len(idle)
+    for note, name in zip(notes, idle, strict=True):
+        assert note.startswith(name)
 
 
 def test_a_url_of_the_other_generation_is_warned_about(read: Read) -> None:
@@ -112,11 +127,11 @@ def test_an_endpoint_in_the_clear_is_warned_about(read: Read, endpoint: str, cou
 
 def test_why_a_section_is_idle_is_told(read: Read) -> None:
     text = '\n[redshift]\nHost = "x"'
-    local = read('Provider = "local"\nStorageOnly = true' + text).warnings[0]
+    local = read('Provider = "local"\nStorageOnly = true' + text).notes[-1]
     assert local.endswith('has no effect with Provider = "local".')
-    files = read('Provider = "aws"\nStorageOnly = true' + text).warnings[0]
+    files = read('Provider = "aws"\nStorageOnly = true' + text).notes[-1]
     assert files.endswith('has no effect with Provider = "aws" and StorageOnly = true.')
-    gcp = read('Provider = "gcp"' + text).warnings[0]
+    gcp = read('Provider = "gcp"' + text).notes[-1]
     assert gcp.endswith('has no effect with Provider = "gcp".')
 
 

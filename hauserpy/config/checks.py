@@ -88,21 +88,26 @@ def _about_endpoints(settings: Settings) -> list[str]:
     return warnings
 
 
+def idle_sections(settings: Settings, given: Sequence[Given]) -> list[str]:
+    """One note for each section that the chosen provider leaves idle, as the Go hauser's files, which
+    have all of them, always leave some."""
+    first = {one.key.section: one for one in reversed(given) if one.key.section}
+    return [
+        f"[{section}] ({one.origin}) has no effect {SECTIONS[section].without(settings)}."
+        for section, one in reversed(first.items())
+        if not SECTIONS[section].holds(settings)
+    ]
+
+
 def without_effect(settings: Settings, given: Sequence[Given]) -> list[str]:
-    """One warning for each section, or key, that the chosen API, provider or format leaves idle."""
-    warnings = []
-    idle: set[str] = set()
-    for one in given:
-        key = one.key
-        if key.section and not SECTIONS[key.section].holds(settings):
-            if key.section not in idle:
-                idle.add(key.section)
-                because = SECTIONS[key.section].without(settings)
-                warnings.append(f"[{key.section}] ({one.origin}) has no effect {because}.")
-        elif not key.scope.holds(settings):
-            warnings.append(
-                f"{key.full} ({one.origin}) has no effect {key.scope.without(settings)}."
-            )
+    """One warning for each key that the chosen API, provider or format leaves idle, of those in
+    sections that are used."""
+    warnings = [
+        f"{one.key.full} ({one.origin}) has no effect {one.key.scope.without(settings)}."
+        for one in given
+        if not one.key.scope.holds(settings)
+        and (not one.key.section or SECTIONS[one.key.section].holds(settings))
+    ]
     stated = next((one for one in given if one.key.full == "StorageOnly"), None)
     if stated is not None and settings.provider is Provider.LOCAL and not stated.value:
         warnings.append(

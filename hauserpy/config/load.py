@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hauserpy.config.checks import check, without_effect
+from hauserpy.config.checks import check, idle_sections, without_effect
 from hauserpy.config.keys import BY_NAME, DAY, WAREHOUSES
 from hauserpy.config.layers import (
     CONFIG_VARIABLE,
@@ -70,11 +70,13 @@ class _Resolution:
             made,
             path=self.path,
             origins={name: one.origin for name, one in effective.items()},
-            notes=tuple(self.notes),
         )
+        given = list(self.given.values())
         self.warnings += check(made, effective)
-        self.warnings += without_effect(made, list(self.given.values()))
-        return replace(made, warnings=tuple(dict.fromkeys(self.warnings)))
+        self.warnings += without_effect(made, given)
+        self.notes += idle_sections(made, given)
+        warnings = tuple(dict.fromkeys(self.warnings))
+        return replace(made, warnings=warnings, notes=tuple(self.notes))
 
     def _refuse(self, made: Settings) -> None:
         """Raise for what an example left open in a section that is used."""
