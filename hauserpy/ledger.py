@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
 
-from hauserpy.entries import EntryKind, LedgerEntry
+from hauserpy.entries import EntryKind, LedgerEntry, not_among
 from hauserpy.errors import LedgerMoved, LedgerUnreadable
 from hauserpy.model import BEGINNING, Bundle, Clip, Window, rfc3339
 
@@ -113,7 +113,7 @@ class Ledger:
     ) -> Self:
         """The ledger as it is once ``entry`` is loaded: compare-and-set, in memory."""
         gone = self.replaced_by(entry, expected)
-        kept = [e for e in self.entries if e not in gone]
+        kept = not_among(self.entries, gone)
         for old in gone:
             if old.kind in _ROWLESS:
                 kept += [replace(old, window=w) for w in _without(old.window, [entry.window])]

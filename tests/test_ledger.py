@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauserpy.entries import EntryKind, LedgerEntry, StoredFile
+from hauserpy.entries import EntryKind, LedgerEntry, StoredFile, not_among
 from hauserpy.errors import LedgerMoved, LedgerUnreadable
 from hauserpy.ledger import BASELINE_LOAD, Ledger, steps_for
 from hauserpy.model import BEGINNING, Bundle, ChangeKind, Changes, Window
@@ -250,3 +250,24 @@ def test_an_entry_that_is_none_is_unreadable_and_nothing_else(spoiled: dict[str,
         LedgerEntry.from_json(data)
     except LedgerUnreadable as error:
         assert error.exit_code == 10
+
+
+def test_entries_are_never_compared_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    # For the hours of a year that took minutes, while other loads were locked out.
+    def refused(*_: object) -> bool:
+        raise AssertionError("compared")
+
+    before = ledger((0, 1), (1, 2), (3, 4))
+    made = entry(hours(1, 2), load="new")
+    monkeypatch.setattr(LedgerEntry, "__eq__", refused)
+    after = before.after(made, expected=before.loads_in(made.window), checkpoint=None)
+    gone, come = not_among(before.entries, after.entries), not_among(after.entries, before.entries)
+    assert [e.key for e in gone] == [before.entries[1].key]
+    assert [e.key for e in come] == [made.key]
+
+
+def test_parts_of_a_baseline_are_told_apart() -> None:
+    whole = Ledger().with_baseline(hours(0, 9).stop)
+    after = whole.after(entry(hours(3, 4)), expected=whole.loads_in(hours(3, 4)), checkpoint=None)
+    assert not_among(whole.entries, after.entries) == list(whole.entries)
+    assert len(not_among(after.entries, whole.entries)) == 3

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from hauserpy.destinations.bigquery.script import Plan
 from hauserpy.destinations.sql import Stored, sync_id
-from hauserpy.entries import EntryKind, LedgerEntry
+from hauserpy.entries import EntryKind, LedgerEntry, not_among
 from hauserpy.ledger import Ledger
 from hauserpy.model import BEGINNING, Window
 
@@ -82,7 +82,7 @@ def stored_after(stored: Stored, plan: Plan) -> Stored:
     checkpoint = max(reached, default=None)
     synced = [m for m in (stored.synced, plan.checkpoint) if m is not None]
     return Stored(
-        tuple(e for e in stored.entries if e not in gone) + plan.added,
+        (*not_among(stored.entries, gone), *plan.added),
         checkpoint,
         max(synced, default=None),
         plan.known_scope or plan.scope,
@@ -101,4 +101,4 @@ def _reach(entry: LedgerEntry) -> tuple[datetime, datetime]:
 
 def _added(stored: Stored, after: Ledger) -> tuple[LedgerEntry, ...]:
     """The entries that are not in the table yet; at first contact with hauser's baseline."""
-    return tuple(e for e in after.entries if e not in stored.entries)
+    return tuple(not_among(after.entries, stored.entries))

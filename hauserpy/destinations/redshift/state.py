@@ -15,7 +15,7 @@ from hauserpy.destinations import sql
 from hauserpy.destinations.redshift.connection import Link
 from hauserpy.destinations.redshift.tables import Place, catalog, quoted
 from hauserpy.destinations.scope import Scope, encode
-from hauserpy.entries import LedgerEntry
+from hauserpy.entries import LedgerEntry, not_among
 from hauserpy.errors import LedgerUnreadable
 from hauserpy.fields import BUNDLE_START
 from hauserpy.ledger import Ledger
@@ -105,8 +105,8 @@ def write(
     now: datetime,
 ) -> None:
     """Make the tables say ``after`` where they said ``before``."""
-    gone = [e for e in before.entries if e not in after.entries]
-    come = [e for e in after.entries if e not in before.entries]
+    gone = not_among(before.entries, after.entries)
+    come = not_among(after.entries, before.entries)
     if gone:
         # Windows are disjoint, so that a start names one entry.
         starts = ", ".join(["%s"] * len(gone))
