@@ -123,7 +123,7 @@ def backfill(
             # After another run moved the ledger, only what is left is planned again.
             if left := [step for step in steps if step.window not in done]:
                 for step in left:
-                    _refuse_baseline(plant.destination, ledger, step)
+                    _about_baseline(plant, ledger, step)
                 yield left
 
     _run(plant, plan, EntryKind.BACKFILL, summary, dry_run=dry_run, done=done)
@@ -329,16 +329,22 @@ def _tell_kept(plant: Plant, ledger: Ledger, bundle: Bundle) -> None:
             )
 
 
-def _refuse_baseline(destination: Destination, ledger: Ledger, step: Step) -> None:
-    if destination.replaces_baseline:
-        return
+def _about_baseline(plant: Plant, ledger: Ledger, step: Step) -> None:
+    """Raises DestinationRefused where what the Go hauser loaded cannot be replaced; elsewhere tells
+    which of it cannot."""
     for entry in ledger.overlapping(step.window):
-        if entry.kind is EntryKind.HAUSER:
+        if entry.kind is not EntryKind.HAUSER:
+            continue
+        if not plant.destination.replaces_baseline:
             raise DestinationRefused(
                 f"{step.window} lies in what the Go hauser loaded (up to"
                 f" {rfc3339(entry.window.stop)}), whose files cannot be replaced by window.",
                 "Backfill into another folder or bucket path instead.",
             )
+        plant.reporter.note(
+            f"of what the Go hauser loaded, the rows whose EventStart lies in {step.window} are"
+            " replaced; any whose time it could not read (year 1) stay."
+        )
 
 
 @contextmanager
