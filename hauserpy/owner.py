@@ -1,4 +1,4 @@
-"""Whose leftovers a file is: names that carry host, pid and load, and when they may be removed."""
+"""Whose leftovers a file is: names that carry host, process and load, and when they may be removed."""
 
 from __future__ import annotations
 
@@ -6,22 +6,41 @@ import os
 import re
 import socket
 import time
-from dataclasses import dataclass
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 _FORGOTTEN_SECONDS = 48 * 3600
 """After so long, leftovers of an owner that cannot be asked (another host) are swept."""
 
-_NAME = re.compile(r"hauserpy~(?P<host>[^~]+)~(?P<pid>[0-9]+)~(?P<load>[0-9A-Za-z-]+)")
+_NAME = re.compile(
+    r"hauserpy~(?P<host>[^~]+)~(?P<pid>[0-9]+)\.(?P<space>[0-9a-f]{8})~(?P<load>[0-9A-Za-z-]+)"
+)
+
+
+@cache
+def pid_space() -> str:
+    """Tells which pids are those of this process's neighbours: containers may have the same host name
+    and each pids of its own, and after a restart of the machine all are given anew."""
+    known = b""
+    # Where there is no /proc, all processes of the machine share their pids.
+    with suppress(OSError):
+        known = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+        known += os.readlink("/proc/self/ns/pid").encode()
+    return f"{zlib.crc32(known):08x}"
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A run's process: ``host`` and ``pid``; ``load`` is the attempt's uuid."""
+    """A run's process: ``host`` and ``pid``, which has a meaning in its ``space``; ``load`` is the
+    attempt's uuid."""
 
     host: str
     pid: int
     load: str
+    space: str = field(default_factory=pid_space)
 
     @classmethod
     def of_this_process(cls, load: str) -> Owner:
@@ -31,16 +50,18 @@ class Owner:
     def from_name(cls, name: str) -> Owner | None:
         """The owner that a name made by `name` tells; None for any other name."""
         match = _NAME.search(name)
-        return None if match is None else cls(match["host"], int(match["pid"]), match["load"])
+        if match is None:
+            return None
+        return cls(match["host"], int(match["pid"]), match["load"], match["space"])
 
     @property
     def name(self) -> str:
-        """``hauserpy~host~pid~load``: safe in file names, object keys and URLs."""
-        return f"hauserpy~{self.host}~{self.pid}~{self.load}"
+        """``hauserpy~host~pid.space~load``: safe in file names, object keys and URLs."""
+        return f"hauserpy~{self.host}~{self.pid}.{self.space}~{self.load}"
 
     def known_dead(self) -> bool:
-        """Whether the process ran on this host and runs no more."""
-        if self.host != host_name():
+        """Whether the process ran here, where its pid can be looked up, and runs no more."""
+        if (self.host, self.space) != (host_name(), pid_space()):
             return False
         try:
             os.kill(self.pid, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import suppress
 from datetime import datetime
@@ -14,7 +13,7 @@ from filelock import FileLock, Timeout
 from hauserpy import disk
 from hauserpy.errors import AlreadyRunning
 from hauserpy.model import rfc3339
-from hauserpy.owner import Owner, host_name
+from hauserpy.owner import Owner
 
 _LOOKS = 20
 _LOOK_SECONDS = 0.05
@@ -41,7 +40,9 @@ class RunLock:
                     f"another sync of {self._what} is running: {self._described()}.",
                     "Let it finish; nothing was done.",
                 ) from None
-            holder = {"pid": os.getpid(), "host": host_name(), "since": rfc3339(self._now)}
+            own = Owner.of_this_process("")
+            holder = {"pid": own.pid, "space": own.space, "host": own.host}
+            holder["since"] = rfc3339(self._now)
             try:
                 disk.sweep_temps(self._holder)
                 disk.write_atomically(self._holder, json.dumps(holder).encode())
@@ -60,7 +61,7 @@ class RunLock:
             # What cannot be read, or is a dead run's, is about to be written.
             with suppress(OSError, ValueError, KeyError, TypeError):
                 holder = json.loads(self._holder.read_bytes())
-                owner = Owner(str(holder["host"]), int(holder["pid"]), "")
+                owner = Owner(str(holder["host"]), int(holder["pid"]), "", str(holder["space"]))
                 if not owner.known_dead():
                     return f"pid {owner.pid} on {owner.host}, since {holder['since']}"
             time.sleep(_LOOK_SECONDS)

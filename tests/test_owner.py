@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hauserpy.owner import Owner, host_name, leftovers
+from hauserpy.owner import Owner, host_name, leftovers, pid_space
 
 
 @pytest.fixture
@@ -27,7 +27,13 @@ def test_a_name_tells_its_owner() -> None:
     assert owner == Owner(host_name(), os.getpid(), load)
     assert Owner.from_name(owner.name) == owner
     assert Owner.from_name(f"in/some/key/{owner.name}/00000.csv.gz") == owner
-    for name in ("", "data.csv", "hauserpy~host", "hauserpy~host~pid~load", "hauserpy-1"):
+    for name in (
+        "",
+        "data.csv",
+        "hauserpy~host",
+        "hauserpy~host~1~load",
+        "hauserpy~host~pid.0~load",
+    ):
         assert Owner.from_name(name) is None
 
 
@@ -44,6 +50,20 @@ def test_only_the_dead_of_this_host_are_known_dead(dead_pid: int) -> None:
     assert not Owner(host_name(), os.getpid(), "0").known_dead()
     assert not Owner(host_name(), 1, "0").known_dead(), "nor one that we may not ask"
     assert not Owner("another", dead_pid, "0").known_dead()
+    # A container of the same host name has pids of its own.
+    assert not Owner(host_name(), dead_pid, "0", "0badc0de").known_dead()
+
+
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="has no pid namespaces")
+def test_pids_of_another_space_are_another_owners() -> None:
+    here = pid_space()
+    told = [sys.executable, "-c", "from hauserpy.owner import pid_space; print(pid_space())"]
+    assert subprocess.check_output(told, text=True).strip() == here
+    try:
+        elsewhere = subprocess.check_output(["unshare", "-r", "-p", "-f", *told], text=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("may not make a pid namespace")
+    assert elsewhere.strip() != here
 
 
 def test_what_is_swept(tmp_path: Path, dead_pid: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hauserpy.errors import AlreadyRunning
-from hauserpy.owner import host_name
+from hauserpy.owner import host_name, pid_space
 from hauserpy.runlock import RunLock
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -69,7 +69,8 @@ def test_a_note_of_a_dead_run_is_not_told_as_the_holders(
     dead.wait()
     path = tmp_path / "sync.lock"
     with RunLock(path, "x", NOW):
-        note = {"pid": dead.pid, "host": host_name(), "since": "2020-01-01T00:00:00Z"}
+        note = {"pid": dead.pid, "space": pid_space(), "host": host_name()}
+        note["since"] = "2020-01-01T00:00:00Z"
         (tmp_path / "sync.holder").write_text(json.dumps(note))
         with pytest.raises(AlreadyRunning) as raised, RunLock(path, "x", NOW):
             pass

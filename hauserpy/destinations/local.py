@@ -209,6 +209,12 @@ class Local:
             after = self._with_absent(
                 present.after(entry, expected=expected, checkpoint=checkpoint), before, present
             )
+            for waiting, _ in moves:
+                if not waiting.exists():
+                    raise DestinationUnavailable(
+                        f"bundle {entry.bundle}: {waiting} is gone before it was loaded.",
+                        "Find out what removes files there; then run again.",
+                    )
             kept = {f.name for e in after.entries for f in e.files}
             gone = [f.name for e in before.entries for f in e.files if f.name not in kept]
             self._carry_out(after, moves, gone)

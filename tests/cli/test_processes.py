@@ -15,7 +15,7 @@ import pytest
 
 from hauserpy.mockapi.server import Request, Response
 from hauserpy.model import rfc3339
-from hauserpy.owner import host_name
+from hauserpy.owner import Owner, host_name
 from tests.cli.place import Place, Ran, body, day, names
 
 
@@ -147,7 +147,7 @@ def test_a_killed_run_leaves_what_the_next_one_sweeps(place: Place, held: thread
     assert list(place.tmp.iterdir()), "the spool of the dead run is still there"
     strangers = place.tmp / "hauserpy-notes.txt"
     strangers.write_text("mine")
-    alive = place.tmp / f"hauserpy~{host_name()}~{os.getpid()}~0000"
+    alive = place.tmp / Owner.of_this_process("0000").name
     alive.mkdir()
     place.api.faults.clear()
     place.run("sync")

@@ -61,7 +61,12 @@ class BigQueryBacking:
             self.world.dataset,
             "hauserpy_staging_" + re.sub(r"\W", "_", owner.load),
             schema={"fields": [{"name": "UserId", "type": "INT64"}]},
-            labels={"tool": "hauserpy", "host": label(owner.host), "pid": str(owner.pid)},
+            labels={
+                "tool": "hauserpy",
+                "host": label(owner.host),
+                "pid": str(owner.pid),
+                "space": owner.space,
+            },
             expirationTime=str(int(expires.timestamp() * 1000)),
         )
 

@@ -613,13 +613,15 @@ def test_leftovers_of_dead_runs_are_swept_and_those_of_living_ones_kept(
     alive = [
         Owner(host_name(), os.getppid(), str(uuid.uuid4())),
         Owner("another-host", dead_pid, str(uuid.uuid4())),
+        # In another container of this host.
+        Owner(host_name(), dead_pid, str(uuid.uuid4()), "0badc0de"),
     ]
     for owner in alive:
         backing.plant_leftover(owner)
     backing.open().prepare(catalogue())
-    assert len(backing.leftovers()) == 2
+    assert len(backing.leftovers()) == 3
     run.load(hour(1))
-    assert len(backing.leftovers()) == 2
+    assert len(backing.leftovers()) == 3
     assert names(backing) == texts(0, 1)
 
 

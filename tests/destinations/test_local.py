@@ -19,8 +19,10 @@ from hauserpy.destinations.local import Local
 from hauserpy.destinations.scope import Scope
 from hauserpy.entries import EntryKind
 from hauserpy.errors import DestinationUnavailable, DiskFull, HauserpyError
+from hauserpy.fields import catalogue
 from hauserpy.layout import Compression, StageFormat
 from hauserpy.ledger import Ledger
+from hauserpy.owner import Owner
 from tests.destinations.bundles import Run, entry_for, events, hour, texts
 from tests.destinations.local_backing import LocalBacking
 from tests.destinations.makers import NOW
@@ -103,6 +105,27 @@ def test_a_file_that_is_gone_or_differs_is_not_loaded(backing: LocalBacking, run
         run.load(hour(number), tag="b", kind=EntryKind.BACKFILL)
     assert names(backing) == sorted(texts(0, 1, tag="b") + texts(2))
     assert len(run.destination.ledger().entries) == 3
+
+
+def test_a_file_that_is_taken_away_while_it_waits_is_not_committed(
+    backing: LocalBacking, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a run that takes this one for dead."""
+    receive = Local._receive
+
+    def then_prepare(self: Local, *given: Any) -> Any:
+        received = receive(self, *given)
+        monkeypatch.setattr(Owner, "known_dead", lambda self: True)
+        backing.open().prepare(catalogue())
+        monkeypatch.undo()
+        return received
+
+    monkeypatch.setattr(Local, "_receive", then_prepare)
+    with pytest.raises(DestinationUnavailable, match="is gone before it was loaded"):
+        run.load(hour(0))
+    assert backing.open().ledger() == Ledger()
+    run.load(hour(0))
+    assert names(backing) == texts(0)
 
 
 def test_a_file_in_the_way_of_no_entry_is_overwritten(backing: LocalBacking, run: Run) -> None:

@@ -252,6 +252,37 @@ def test_an_upload_that_is_refused_because_it_is_there_already_is_used(
     assert names(backing) == texts(0)
 
 
+@pytest.mark.parametrize("swept", [True, False], ids=["swept", "listed"])
+def test_what_another_run_took_for_a_dead_ones_is_not_committed(
+    backing: ObjectBacking, run: Run, monkeypatch: pytest.MonkeyPatch, swept: bool
+) -> None:
+    """``listed``: the other one has not come to remove it yet, but will."""
+
+    def then_prepare(own: Callable[..., Any], *args: Any, **given: Any) -> Any:
+        answer = own(*args, **given)
+        if not others:
+            others.append(backing.open())
+            monkeypatch.setattr(Owner, "known_dead", lambda self: True)
+            if not swept:
+                monkeypatch.setattr(type(others[0]), "_finish", lambda self, state: None)
+            others[0].prepare(catalogue())
+            monkeypatch.undo()
+        return answer
+
+    others: list[Any] = []
+    put_between(run, "write_file", then_prepare)
+    if swept:
+        run.load(hour(0))  # it is uploaded again
+    else:
+        with pytest.raises(DestinationUnavailable, match="was removed before it was loaded"):
+            run.load(hour(0))
+        assert backing.open().ledger() == Ledger()
+        run.load(hour(0))
+    backing.open().prepare(catalogue())
+    assert names(backing) == texts(0)
+    assert len(backing.open().ledger().entries) == 1
+
+
 # --- Objects that are gone, or changed ---
 
 

@@ -28,6 +28,7 @@ from hauserpy.errors import (
 )
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
+from hauserpy.owner import Owner, host_name
 from tests.destinations.redshift_world import NOW, PASSWORD, World, events, expected_texts, window
 from tests.standins.quiet import QuietServer
 from tests.standins.redshift import ACCESS_KEY, Fault, RedshiftStandin, SqlError
@@ -266,13 +267,13 @@ def test_a_signal_handler_runs_while_redshift_is_silent(world: World) -> None:
 
 def test_leftovers_of_dead_runs_are_swept_and_those_of_others_kept(world: World) -> None:
     client = world.s3.client()
-    host = re.sub(r"[^0-9A-Za-z.-]", "-", socket.gethostname())
-    dead = f"in here/hauserpy~{host}~{2**22 + 1}~aaaa/part-0001.csv.gz"
+    nobody = Owner(host_name(), 2**22 + 1, "aaaa").name
+    dead = f"in here/{nobody}/part-0001.csv.gz"
     kept = [
-        f"in here/hauserpy~{host}~{os.getpid()}~bbbb/part-0001.csv.gz",
-        "in here/hauserpy~elsewhere~1~cccc/part-0001.csv.gz",
+        f"in here/{Owner.of_this_process('bbbb').name}/part-0001.csv.gz",
+        f"in here/{Owner('elsewhere', 1, 'cccc').name}/part-0001.csv.gz",
         "in here/mine.csv",
-        f"hauserpy~{host}~{2**22 + 1}~aaaa/part-0001.csv.gz",
+        f"{nobody}/part-0001.csv.gz",
     ]
     for key in (dead, *kept):
         client.put_object(Bucket=world.bucket, Key=key, Body=b"")

@@ -130,7 +130,9 @@ class Staging:
         )
         made.expires = self._clock() + KEPT
         owner = Owner.of_this_process("")
-        made.labels = {**labels(), "host": label(owner.host), "pid": str(owner.pid)}
+        made.labels = {
+            **labels(), "host": label(owner.host), "pid": str(owner.pid), "space": owner.space
+        }  # fmt: skip
         return made
 
     def _load_files(self, name: str, token: str, entry: LedgerEntry, parts: Sequence[Part]) -> None:
@@ -239,4 +241,4 @@ def _known_dead(found: dict[str, str]) -> bool:
     host, pid = found.get("host"), found.get("pid", "")
     if host != label(host_name()) or not pid.isdigit():
         return False
-    return Owner(host_name(), int(pid), "").known_dead()
+    return Owner(host_name(), int(pid), "", found.get("space", "")).known_dead()

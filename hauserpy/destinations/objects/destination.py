@@ -143,6 +143,8 @@ class Objects:
         def change(state: State) -> tuple[Ledger, Sequence[StoredFile]] | None:
             if _entry_of(state.ledger, entry.load):
                 return None
+            if uploaded is not None:
+                self._refuse_lost(uploaded.object, state)
             after, gone = self._plan(state, whole, expected, checkpoint)
             return after, [*gone, *(f for f in in_the_way if f.name not in state.names)]
 
@@ -312,6 +314,16 @@ class Objects:
             self._leftovers.forget(note)
             raise
         return self._store.stat(note.name)
+
+    def _refuse_lost(self, made: Object, state: State) -> None:
+        """Raises DestinationUnavailable when the object is gone, or is about to be: whoever took this
+        run for dead lists it in the ledger before removing it."""
+        there = self._store.stat(made.name)
+        if made.as_file() in state.remove or there is None or not there.is_file(made.as_file()):
+            raise DestinationUnavailable(
+                f"{self._store.place}{made.name} was removed before it was loaded.",
+                "Find out what removes objects there; then run again.",
+            )
 
     def _discard(self, uploaded: _Uploaded) -> None:
         """Remove the data object of a load that has lost; what cannot be removed is swept later."""
