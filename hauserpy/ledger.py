@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -24,10 +24,12 @@ _CLOCK_SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Entries in the order of their windows, which are disjoint; and how far sync has come."""
+    """Entries in the order of their windows, which are disjoint; and how far sync has come. Where
+    the rows of the first ones are gone, ``begins`` is the start of what was loaded once."""
 
     entries: tuple[LedgerEntry, ...] = ()
     checkpoint: datetime | None = None
+    begins: datetime | None = None
 
     @classmethod
     def of(
@@ -62,12 +64,22 @@ class Ledger:
         return tuple(_without(window, (e.window for e in self.overlapping(window))))
 
     def gaps(self) -> tuple[Window, ...]:
-        """What is not loaded between the first loaded window and the last, or the checkpoint."""
-        if not self.entries:
+        """What is not loaded between the first window that ever was and the last, or the
+        checkpoint."""
+        starts = [e.window.start for e in self.entries[:1]]
+        stops = [e.window.stop for e in self.entries[-1:]]
+        start = min(starts + [self.begins] if self.begins else starts, default=None)
+        stop = max(stops + [self.checkpoint] if self.checkpoint else stops, default=None)
+        if start is None or stop is None or start >= stop:
             return ()
-        last = self.entries[-1].window.stop
-        stop = last if self.checkpoint is None else max(last, self.checkpoint)
-        return self.missing(Window(self.entries[0].window.start, stop))
+        return self.missing(Window(start, stop))
+
+    def without(self, gone: Collection[str]) -> Self:
+        """Without the loads whose rows are ``gone``: they count as not loaded."""
+        kept = tuple(e for e in self.entries if e.load not in gone)
+        first = self.entries[0] if self.entries else None
+        begins = first.window.start if first and first.load in gone else self.begins
+        return replace(self, entries=kept, begins=begins)
 
     def reach(self, moment: datetime) -> datetime:
         """The end of the loaded windows that follow one another from ``moment`` on."""

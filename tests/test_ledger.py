@@ -252,6 +252,18 @@ def test_an_entry_that_is_none_is_unreadable_and_nothing_else(spoiled: dict[str,
         assert error.exit_code == 10
 
 
+def test_what_is_gone_is_a_gap_wherever_it_was() -> None:
+    whole = ledger((1, 2), (2, 3), (3, 4), (6, 7), checkpoint=9)
+    loads = [e.load for e in whole.entries]
+    assert whole.gaps() == (hours(4, 6), hours(7, 9))
+    assert whole.without([]) == whole
+    assert whole.without(loads[:2]).gaps() == (hours(1, 3), hours(4, 6), hours(7, 9))
+    assert whole.without(loads[1:2]).gaps() == (hours(2, 3), hours(4, 6), hours(7, 9))
+    assert whole.without(loads).gaps() == (hours(1, 9),)
+    assert ledger((1, 2)).without(["load none"]).gaps() == ()
+    assert Ledger(checkpoint=hours(0, 9).stop).gaps() == ()
+
+
 def test_entries_are_never_compared_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
     # For the hours of a year that took minutes, while other loads were locked out.
     def refused(*_: object) -> bool:

@@ -119,12 +119,18 @@ def decode(document: bytes, place: str, scope: Scope) -> Ledger:
         checkpoint = _value(data, "checkpoint", _optional_time, A_TIME)
         return Ledger.of(_entries(data["entries"], place), checkpoint, place)
     except Damaged as damaged:
+        names = " and ".join(hauser_marks(scope.get("FilePrefix", "")))
         raise LedgerUnreadable(
             f"{place} cannot be read: {damaged}.",
             "It is never taken for an empty ledger: restore it from a backup. To load everything"
-            f" anew, move it away together with {HAUSER_MARK}, which alone would count as what"
-            " hauser has loaded.",
+            f" anew, move it away together with {names}, which alone would count as what hauser has"
+            " loaded.",
         ) from damaged
+
+
+def hauser_marks(prefix: str) -> tuple[str, ...]:
+    """The names of hauser's mark, which it reads without the ``FilePrefix`` and writes with it."""
+    return tuple(dict.fromkeys((HAUSER_MARK, prefix + HAUSER_MARK)))
 
 
 def _value(data: Mapping[str, Any], key: str, read: Callable[[Any], _T], shape: str) -> _T:

@@ -268,10 +268,7 @@ class Local:
         return files.settle(ours, mark, str(self._folder / files.HAUSER_MARK))
 
     def _marks(self) -> list[Path]:
-        # hauser reads the one without the prefix, and writes the one with it.
-        prefix = self._settings.file_prefix
-        names = dict.fromkeys((files.HAUSER_MARK, prefix + files.HAUSER_MARK))
-        return [self._folder / name for name in names]
+        return [self._folder / name for name in files.hauser_marks(self._settings.file_prefix)]
 
     def _mark_texts(self) -> dict[Path, bytes]:
         found = {}
@@ -293,8 +290,10 @@ class Local:
         """Without the entries whose file is missing or of another size: they are not loaded."""
         commit = self._journal.read()
         moving = commit.targets if commit is not None else frozenset()
-        kept = [e for e in ledger.entries if all(self._is_there(f, moving) for f in e.files)]
-        return Ledger(tuple(kept), ledger.checkpoint)
+        entries = ledger.entries
+        return ledger.without(
+            {e.load for e in entries if not all(self._is_there(f, moving) for f in e.files)}
+        )
 
     def _with_absent(self, after: Ledger, before: Ledger, present: Ledger) -> Ledger:
         """``after`` with the history of files that were moved away, unless they were replaced."""

@@ -84,6 +84,12 @@ def test_status_says_the_same_to_people(eventful: Site) -> None:
     assert lines["gap"] == "2026-05-04T00:00:00Z – 2026-05-05T00:00:00Z"
 
 
+def test_files_that_are_gone_are_gaps_also_the_first_ones(eventful: Site) -> None:
+    sorted(eventful.save.glob("*.csv"))[0].unlink()
+    told = eventful.ok("status", "--json").json
+    assert told["gaps"] == [span("2026-05-01", "2026-05-02"), span("2026-05-04", "2026-05-05")]
+
+
 def test_status_of_nothing(site: Site, serve: Serve) -> None:
     site.use(serve(bodies={}), 2)
     told = site.ok("status", "--json").json

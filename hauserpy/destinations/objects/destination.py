@@ -96,9 +96,7 @@ class Objects:
         self._sleep = sleep
         self._leftovers = Leftovers(store, clock)
         self._scope = files.file_scope(settings)
-        # hauser reads the one without the prefix, and writes the one with it.
-        with_prefix = settings.file_prefix + files.HAUSER_MARK
-        self._marks = tuple(dict.fromkeys((files.HAUSER_MARK, with_prefix)))
+        self._marks = files.hauser_marks(settings.file_prefix)
 
     @property
     def name(self) -> str:

@@ -32,8 +32,7 @@ def without_absent(
     def is_there(file: StoredFile) -> bool:
         return file.name in found and found[file.name].is_file(file)
 
-    absent = {e.load for e in entries if not all(is_there(f) for f in e.files)}
-    return Ledger(tuple(e for e in ledger.entries if e.load not in absent), ledger.checkpoint)
+    return ledger.without({e.load for e in entries if not all(map(is_there, e.files))})
 
 
 def only_present(store: ObjectStore, ledger: Ledger, entries: Sequence[LedgerEntry]) -> Ledger:
