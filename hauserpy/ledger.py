@@ -66,10 +66,10 @@ class Ledger:
     def gaps(self) -> tuple[Window, ...]:
         """What is not loaded between the first window that ever was and the last, or the
         checkpoint."""
-        starts = [e.window.start for e in self.entries[:1]]
-        stops = [e.window.stop for e in self.entries[-1:]]
-        start = min(starts + [self.begins] if self.begins else starts, default=None)
-        stop = max(stops + [self.checkpoint] if self.checkpoint else stops, default=None)
+        ends = [self.begins, *(e.window.start for e in self.entries[:1])]
+        start = min(filter(None, ends), default=None)
+        ends = [self.checkpoint, *(e.window.stop for e in self.entries[-1:])]
+        stop = max(filter(None, ends), default=None)
         if start is None or stop is None or start >= stop:
             return ()
         return self.missing(Window(start, stop))

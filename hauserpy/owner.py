@@ -28,7 +28,7 @@ def pid_space() -> str:
     # Where there is no /proc, all processes of the machine share their pids.
     with suppress(OSError):
         known = Path("/proc/sys/kernel/random/boot_id").read_bytes()
-        known += os.readlink("/proc/self/ns/pid").encode()
+        known += bytes(Path("/proc/self/ns/pid").readlink())
     return f"{zlib.crc32(known):08x}"
 
 

@@ -85,7 +85,7 @@ def test_status_says_the_same_to_people(eventful: Site) -> None:
 
 
 def test_files_that_are_gone_are_gaps_also_the_first_ones(eventful: Site) -> None:
-    sorted(eventful.save.glob("*.csv"))[0].unlink()
+    min(eventful.save.glob("*.csv")).unlink()
     told = eventful.ok("status", "--json").json
     assert told["gaps"] == [span("2026-05-01", "2026-05-02"), span("2026-05-04", "2026-05-05")]
 

@@ -141,9 +141,9 @@ class Objects:
         def change(state: State) -> tuple[Ledger, Sequence[StoredFile]] | None:
             if _entry_of(state.ledger, entry.load):
                 return None
+            after, gone = self._plan(state, whole, expected, checkpoint)
             if uploaded is not None:
                 self._refuse_lost(uploaded.object, state)
-            after, gone = self._plan(state, whole, expected, checkpoint)
             return after, [*gone, *(f for f in in_the_way if f.name not in state.names)]
 
         try:
