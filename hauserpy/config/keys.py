@@ -106,7 +106,7 @@ API = (
     Key("ApiURL", api_url(), "Where the API is; the default goes with ExportApi.", attribute="api_url"),
     Key("AdditionalHttpHeader", kinds.headers(), "Extra headers for each request to the API.", attribute="additional_http_header"),
     Key("Backoff", PAUSE, "The first pause after a failed request; it doubles, with full jitter.", attribute="backoff"),
-    Key("BackoffStepsMax", kinds.whole(0, 100), "How often a failed request is tried again.", attribute="backoff_steps_max"),
+    Key("BackoffStepsMax", kinds.whole(0, 100), "How often a request is tried, in all.", attribute="backoff_steps_max"),
     Key("CheckInterval", INTERVAL, "How often `sync --watch` asks for new bundles.", attribute="check_interval"),
     Key("StartTime", kinds.moment(), "Where to begin: what ends before this is not synced.", attribute="start_time"),
     Key("SegmentId", kinds.text(default=True), "The segment to export.", attribute="segment_id", scope=scopes.SEGMENTS),
@@ -144,7 +144,7 @@ LOCAL = (
 S3 = (
     Key("Bucket", kinds.text(), "A bucket, and behind a slash a path in it.", "s3", "bucket"),
     Key("Region", kinds.text(names.place, "letters, digits and hyphens", default=True), "The bucket's region.", "s3", "region"),
-    Key("Timeout", TIMEOUT, "The longest that one upload may take.", "s3", "timeout"),
+    Key("Timeout", TIMEOUT, "The longest silence of S3 within a request.", "s3", "timeout"),
     Key("Endpoint", endpoint(), "A compatible store in place of S3.", "s3", "endpoint"),
 )  # fmt: skip
 

@@ -109,6 +109,14 @@ def test_a_signal_ends_a_long_wait(place: Place) -> None:
     place.assert_clean()
 
 
+def test_a_check_that_is_told_to_end_tidies_up(place: Place) -> None:
+    place.api.faults.add("list:hang")
+    process = place.start("check")
+    assert process.stdout is not None
+    assert "configuration" in process.stdout.readline()
+    ended(place, process, signal.SIGTERM, 143)
+
+
 def test_watching_loads_what_comes_until_it_is_stopped(place: Place) -> None:
     place.configure(CheckInterval='"1s"')
     process = place.start("sync", "--watch", "--log-format", "json")

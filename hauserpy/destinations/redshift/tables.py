@@ -37,7 +37,6 @@ _KNOWN = {
     "bigint": FieldType.INT64,
     "integer": FieldType.INT32,
     "double precision": FieldType.FLOAT64,
-    "real": FieldType.FLOAT64,
     "character varying": FieldType.STRING,
     "timestamp without time zone": FieldType.TIME,
     "timestamp with time zone": FieldType.TIME,
