@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hauserpy.errors import AccessDenied, ConfigError, DiskFull, HauserpyError
+from hauserpy.errors import AccessDenied, ConfigError, DiskFull, HauserpyError, TransientError
 
 _TEMP = ".tmp"
 
@@ -101,6 +101,8 @@ def explain(error: OSError, what: str) -> HauserpyError:
         return DiskFull(reason, "Make room, or point TmpDir or SaveDir elsewhere; then run again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return AccessDenied(reason, "Let this user write there, or choose another folder.")
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM):
+        return TransientError(reason, "Raise this process's limits (ulimit -a); then run again.")
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
         return ConfigError(reason, "Choose another folder.")
     return DiskFull(reason, "Check the disk; then run again.")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import socket
 import time
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+_HELD = "held"
 _FORGOTTEN_SECONDS = 48 * 3600
 """After so long, leftovers of an owner that cannot be asked (another host) are swept."""
 
@@ -76,8 +79,22 @@ def host_name() -> str:
     return re.sub(r"[^0-9A-Za-z.-]", "-", socket.gethostname()) or "localhost"
 
 
+@contextmanager
+def owned_folder(path: Path) -> Iterator[None]:
+    """Make a folder that is named after an owner, and hold it while inside: as long as this process
+    lives, `leftovers` then leaves it alone, in whichever container it is asked."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    with os.fdopen(os.open(path / _HELD, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+        except OSError:
+            # A file system without such locks: the name must do.
+            (path / _HELD).unlink()
+        yield
+
+
 def leftovers(folder: Path) -> list[Path]:
-    """What in ``folder`` belongs to runs that are dead, or is older than 48 hours."""
+    """The folders in ``folder`` of runs that are dead, or of which nobody knows for 48 hours."""
     found: list[Path] = []
     if not folder.is_dir():
         return found
@@ -85,10 +102,27 @@ def leftovers(folder: Path) -> list[Path]:
         owner = Owner.from_name(path.name)
         if owner is None:
             continue
-        try:
-            age = time.time() - path.stat().st_mtime
-        except FileNotFoundError:
-            continue
-        if owner.known_dead() or age > _FORGOTTEN_SECONDS:
-            found.append(path)
+        with suppress(FileNotFoundError):
+            dead = _is_let_go(path)
+            if dead is None:
+                age = time.time() - path.stat().st_mtime
+                dead = owner.known_dead() or age > _FORGOTTEN_SECONDS
+            if dead:
+                found.append(path)
     return found
+
+
+def _is_let_go(folder: Path) -> bool | None:
+    """Whether nobody holds a folder any more; None when it cannot be told, as of one just made."""
+    try:
+        held = (folder / _HELD).open("rb")
+    except OSError:
+        return None
+    with held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return None
+    return True

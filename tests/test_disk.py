@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hauserpy import disk
-from hauserpy.errors import AccessDenied, ConfigError, DiskFull, HauserpyError
+from hauserpy.errors import AccessDenied, ConfigError, DiskFull, HauserpyError, TransientError
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_only_temps_of_that_file_are_swept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EFBIG, DiskFull),
+        (errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EFBIG, DiskFull), (errno.EMFILE, TransientError),
         (errno.EIO, DiskFull), (errno.EACCES, AccessDenied), (errno.EPERM, AccessDenied),
         (errno.EROFS, AccessDenied), (errno.ENOTDIR, ConfigError), (errno.EISDIR, ConfigError),
         (errno.ENAMETOOLONG, ConfigError),

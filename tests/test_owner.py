@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hauserpy.owner import Owner, host_name, leftovers, pid_space
+from hauserpy.owner import Owner, host_name, leftovers, owned_folder, pid_space
 
 
 @pytest.fixture
@@ -81,3 +83,45 @@ def test_what_is_swept(tmp_path: Path, dead_pid: int) -> None:
     leave(None, "users-own", age=10**7)
     assert sorted(leftovers(tmp_path)) == sorted([dead, forgotten])
     assert leftovers(tmp_path / "missing") == []
+
+
+def test_a_folder_that_is_held_is_left_alone_wherever_its_holder_lives(
+    tmp_path: Path, dead_pid: int
+) -> None:
+    # Of containers, the pids mean nothing to each other, and the first process of each is pid 1.
+    for owner in (
+        Owner("another", dead_pid, "a"),
+        Owner(host_name(), dead_pid, "b", "0badc0de"),
+        Owner.of_this_process("c"),
+    ):
+        path = tmp_path / owner.name
+        with owned_folder(path):
+            os.utime(path, (0, 0))
+            assert leftovers(tmp_path) == []
+        assert leftovers(tmp_path) == [path], "it was let go, and stayed"
+        shutil.rmtree(path)
+
+
+def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
+    told = (
+        "import sys, time; from pathlib import Path; from hauserpy.owner import owned_folder\n"
+        "with owned_folder(Path(sys.argv[1])): print(1, flush=True); time.sleep(60)"
+    )
+    path = tmp_path / Owner("another", 1, "a").name
+    holder = subprocess.Popen([sys.executable, "-c", told, path], stdout=subprocess.PIPE)
+    with holder:
+        assert holder.stdout is not None and holder.stdout.readline()
+        assert leftovers(tmp_path) == []
+        holder.kill()
+    assert leftovers(tmp_path) == [path]
+
+
+def test_without_locks_the_name_must_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    with owned_folder(tmp_path / Owner.of_this_process("a").name):
+        assert leftovers(tmp_path) == []
+    with owned_folder(tmp_path / Owner("another", 1, "b").name):
+        assert leftovers(tmp_path) == []

@@ -21,7 +21,7 @@ from hauserpy.errors import CheckFailed, HauserpyError
 from hauserpy.model import Check
 
 _ROOM = 1 << 30
-"""Free bytes below which TmpDir is called short: bundles of a gigabyte are usual."""
+"""Free bytes below which TmpDir is called short."""
 
 
 @command("check")
@@ -98,7 +98,13 @@ def _disk(settings: Settings) -> Iterator[Check]:
         yield Check("disk", ok=False, detail=detail, remedy="Set TmpDir to a folder that can be.")
         return
     enough = free >= _ROOM
-    remedy = "" if enough else "Make room, or set TmpDir to a larger disk."
+    remedy = (
+        ""
+        if enough
+        else (
+            f"Make room for {size(_ROOM)}, since large bundles are usual, or set TmpDir to a larger disk."
+        )
+    )
     yield Check("disk", ok=enough, detail=f"{size(free)} free in TmpDir {folder}", remedy=remedy)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hauserpy.config import Provider, Settings
 from hauserpy.destinations.base import Destination
+from hauserpy.layout import StageFormat
 
 __all__ = ["Destination", "open_destination", "run_lock_path"]
 
@@ -31,15 +32,29 @@ def open_destination(settings: Settings) -> Destination:
     Raises ConfigError when it is not wholly configured.
     """
     settings.require_destination()
+    if settings.keeps_files and settings.format is StageFormat.PARQUET:
+        from hauserpy.staging import parquet
+
+        parquet.require()
     module, name = _CLASSES[settings.provider, settings.storage_only]
     made: Destination = getattr(importlib.import_module(module), name)(settings)
     return made
 
 
 def run_lock_path(settings: Settings, destination: Destination) -> Path:
-    """The file that one sync at a time locks: in SaveDir, else in the user's state folder."""
+    """The file that one sync at a time locks: in SaveDir, else in the user's state folder (``XDG_STATE_HOME``,
+    ``~/.local/state``), or TmpDir for a user without a home."""
     if settings.provider is Provider.LOCAL:
         return settings.local.save_dir / ".hauserpy" / "sync.lock"
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     digest = hashlib.sha256(destination.name.encode()).hexdigest()[:16]
-    return Path(state) / "hauserpy" / f"{digest}.lock"
+    return _state_folder(settings) / "hauserpy" / f"{digest}.lock"
+
+
+def _state_folder(settings: Settings) -> Path:
+    if state := os.environ.get("XDG_STATE_HOME"):
+        return Path(state)
+    try:
+        return Path.home() / ".local" / "state"
+    except RuntimeError:
+        # A user without an entry in the system's list, as containers have.
+        return settings.tmp_dir

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ from hauserpy.fields import Field
 from hauserpy.layout import Layout
 from hauserpy.ledger import Ledger
 from hauserpy.model import Check, Part
-from hauserpy.owner import Owner, leftovers
+from hauserpy.owner import Owner, leftovers, owned_folder
 
 _LOCK_SECONDS = 60.0
 """How long to wait for another run's commit, which takes milliseconds."""
@@ -109,8 +109,9 @@ class Local:
                         return old
             waiting = self._incoming / Owner.of_this_process(entry.load).name
             try:
-                moves, stored = self._receive(entry, parts, waiting)
-                return self._load(entry.with_files(stored), moves, expected, checkpoint)
+                with owned_folder(waiting) if parts else nullcontext():
+                    moves, stored = self._receive(entry, parts, waiting)
+                    return self._load(entry.with_files(stored), moves, expected, checkpoint)
             finally:
                 self._clear(waiting)
 
@@ -172,7 +173,6 @@ class Local:
         if not parts:
             return [], []
         settings = self._settings
-        folder.mkdir(mode=0o700, exist_ok=True)
         (part,) = parts
         name = files.file_name(
             settings.file_prefix, entry.window, settings.format, settings.compression

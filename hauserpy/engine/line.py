@@ -17,7 +17,7 @@ from typing import Any
 
 from hauserpy import disk
 from hauserpy.engine.report import Reporter
-from hauserpy.errors import CorruptBundle, HauserpyError
+from hauserpy.errors import CorruptBundle, HauserpyError, WorkerDied
 from hauserpy.layout import Layout
 from hauserpy.ledger import Step
 from hauserpy.model import Bundle, Staged, rfc3339
@@ -177,6 +177,8 @@ class Line:
         except CorruptBundle as error:
             start, stop = rfc3339(bundle.window.start), rfc3339(bundle.window.stop)
             raise error.of(str(bundle), start, stop) from error
+        except WorkerDied as error:
+            raise WorkerDied(f"bundle {bundle}: {error.reason}", error.instruction) from error
         finally:
             with suppress(OSError):
                 spool.close()

@@ -7,7 +7,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from hauserpy.export.source import Source
 from hauserpy.fields import Field
 from hauserpy.ledger import Ledger, Step, steps_for
 from hauserpy.model import BEGINNING, Bundle, Window, rfc3339
-from hauserpy.owner import Owner, leftovers
+from hauserpy.owner import Owner, leftovers, owned_folder
 from hauserpy.pipeline.pool import Pool
 from hauserpy.waiting import Waiter
 
@@ -354,8 +354,8 @@ def _temp_folder(parent: Path) -> Iterator[Path]:
         for path in leftovers(parent):
             shutil.rmtree(path, ignore_errors=True)
         folder = parent / Owner.of_this_process(str(uuid.uuid4())).name
-        folder.mkdir(mode=0o700)
-    try:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        with disk.explained(f"TmpDir {parent} cannot be used"):
+            stack.enter_context(owned_folder(folder))
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

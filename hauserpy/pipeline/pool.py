@@ -33,6 +33,9 @@ _FEW_BATCHES = 4
 _INLINE_BATCHES = 12
 """So many are done before workers would have started."""
 
+_PARTING_SECONDS = 10.0
+"""A worker ends as soon as its batch is done."""
+
 _RUN = "import gc; gc.disable(); from hauserpy.pipeline.worker import run; run()"
 """Imports make no rubbish to be collected."""
 
@@ -252,7 +255,9 @@ class Pool:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise WorkerDied(
             f"a worker process ended with {how}; nothing of the bundle was loaded.",
-            "If the machine ran out of memory, set fewer Workers; then run again.",
+            "If the machine ran out of memory, set fewer Workers; then run again."
+            if code == -signal.SIGKILL
+            else "Run again; if it stays so, please report it.",
         )
 
     def _abandon(self, queue: deque[_Ticket]) -> None:
@@ -281,6 +286,12 @@ class Pool:
                         stdin=subprocess.DEVNULL,
                         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
                     )
+                except OSError as error:
+                    ours.close()
+                    raise WorkerDied(
+                        f"a worker process cannot be started ({error}).",
+                        "Raise this user's limits (ulimit -a), or set fewer Workers; then run again.",
+                    ) from error
                 finally:
                     signal.pthread_sigmask(signal.SIG_SETMASK, before)
             worker = _Worker(process, Line(ours.detach()))
@@ -295,7 +306,12 @@ class Pool:
         for worker in self._workers:
             worker.line.close()
         for worker in self._workers:
-            worker.process.wait()
+            try:
+                worker.process.wait(_PARTING_SECONDS)
+            except subprocess.TimeoutExpired:
+                # It is stopped, or hangs in the system.
+                worker.process.kill()
+                worker.process.wait()
         self._workers = []
         if self._slots is not None:
             self._slots.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 from hauserpy.errors import ConfigError
@@ -17,14 +18,19 @@ _ROW_GROUP_BYTES = 16 << 20
 """Of Arrow data held before a row group is written: bounds memory, and suits readers."""
 
 
-def _arrow() -> Any:
-    try:
-        import pyarrow as pa
-    except ImportError:
+def require() -> None:
+    """Raises ConfigError where pyarrow is not installed; does not import it."""
+    if find_spec("pyarrow") is None:
         raise ConfigError(
             'Format = "parquet" needs pyarrow, which is not installed.',
             "Install it with: pip install 'hauserpy[parquet]'",
-        ) from None
+        )
+
+
+def _arrow() -> Any:
+    require()
+    import pyarrow as pa
+
     # Arrow's own allocators keep what they had: some 70 MB more over all processes.
     pa.set_memory_pool(pa.system_memory_pool())
     return pa

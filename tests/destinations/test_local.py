@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +19,12 @@ from hauserpy.config import LocalSettings, Settings
 from hauserpy.destinations import files
 from hauserpy.destinations.local import Local
 from hauserpy.destinations.scope import Scope
-from hauserpy.entries import EntryKind
+from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import DestinationUnavailable, DiskFull, HauserpyError
 from hauserpy.fields import catalogue
 from hauserpy.layout import Compression, StageFormat
 from hauserpy.ledger import Ledger
+from hauserpy.model import Part
 from hauserpy.owner import Owner
 from tests.destinations.bundles import Run, entry_for, events, hour, texts
 from tests.destinations.local_backing import LocalBacking
@@ -110,20 +113,36 @@ def test_a_file_that_is_gone_or_differs_is_not_loaded(backing: LocalBacking, run
 def test_a_file_that_is_taken_away_while_it_waits_is_not_committed(
     backing: LocalBacking, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by a run that takes this one for dead."""
+    receive = Local._receive
+
+    def then_gone(self: Local, entry: LedgerEntry, parts: Sequence[Part], waiting: Path) -> Any:
+        received = receive(self, entry, parts, waiting)
+        monkeypatch.undo()
+        shutil.rmtree(waiting)
+        return received
+
+    monkeypatch.setattr(Local, "_receive", then_gone)
+    with pytest.raises(DestinationUnavailable, match="is gone before it was loaded"):
+        run.load(hour(0))
+    assert backing.open().ledger() == Ledger()
+    run.load(hour(0))
+    assert names(backing) == texts(0)
+
+
+def test_a_file_that_waits_is_never_swept(
+    backing: LocalBacking, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by a run in another container either, to whom the owner's pid says nothing."""
     receive = Local._receive
 
     def then_prepare(self: Local, *given: Any) -> Any:
         received = receive(self, *given)
-        monkeypatch.setattr(Owner, "known_dead", lambda self: True)
-        backing.open().prepare(catalogue())
-        monkeypatch.undo()
+        with monkeypatch.context() as patched:
+            patched.setattr(Owner, "known_dead", lambda self: True)
+            backing.open().prepare(catalogue())
         return received
 
     monkeypatch.setattr(Local, "_receive", then_prepare)
-    with pytest.raises(DestinationUnavailable, match="is gone before it was loaded"):
-        run.load(hour(0))
-    assert backing.open().ledger() == Ledger()
     run.load(hour(0))
     assert names(backing) == texts(0)
 

@@ -219,6 +219,8 @@ def test_a_column_of_the_users_own_that_cannot_be_null_is_refused(world: World) 
         ("userid boolean", "userid is boolean"),
         ("pageurl character(20)", "pageurl is character"),
         ("pageagent numeric(18,0)", "pageagent is numeric"),
+        # It holds half the digits of a double, and would lose the others without a word.
+        ("eventcumulativelayoutshift real", "eventcumulativelayoutshift is real"),
     ],
 )
 def test_a_column_of_the_wrong_type_is_refused_before_anything_is_changed(
