@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
@@ -32,13 +30,12 @@ def check(common: Common, *, as_json: bool) -> None:
     Exits 0 when all is well, 8 when something is not, each with its remedy.
     """
     found: list[Check] = []
-    with _tidy_at_sigterm():
-        for one in _checks(common):
-            found.append(one)
-            if not as_json:
-                click.echo(f"{'✓' if one.ok else '✗'} {one.name}: {one.detail}")
-                if not one.ok and one.remedy:
-                    click.echo(f"    {one.remedy}")
+    for one in _checks(common):
+        found.append(one)
+        if not as_json:
+            click.echo(f"{'✓' if one.ok else '✗'} {one.name}: {one.detail}")
+            if not one.ok and one.remedy:
+                click.echo(f"    {one.remedy}")
     bad = [one.name for one in found if not one.ok]
     problems = "1 problem" if len(bad) == 1 else f"{len(bad)} problems"
     failed = CheckFailed(f"{problems} found: {', '.join(bad)}.") if bad else None
@@ -48,20 +45,6 @@ def check(common: Common, *, as_json: bool) -> None:
     if failed is not None:
         Console(common).failed(failed)
         raise Told(failed.exit_code)
-
-
-@contextmanager
-def _tidy_at_sigterm() -> Iterator[None]:
-    """Let what the checks have made be removed as well when the process is told to end."""
-
-    def end(signum: int, _frame: object) -> None:
-        raise SystemExit(128 + signum)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _checks(common: Common) -> Iterator[Check]:

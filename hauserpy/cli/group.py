@@ -14,7 +14,7 @@ import click
 from hauserpy import __version__
 from hauserpy.cli.common import Told
 from hauserpy.cli.options import OPTIONS, Common, remember
-from hauserpy.errors import HauserpyError
+from hauserpy.errors import HauserpyError, Interrupted
 
 _COMMANDS = {
     "demo": ("demo", "The main job against the built-in mock API, into ./hauserpy-demo."),
@@ -117,14 +117,26 @@ def run(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         traceback.print_exc(file=sys.stderr)
-        if "--json" in arguments:
-            from hauserpy.cli.answer import answer
-
-            name = next((word for word in arguments if word in _COMMANDS), "")
-            bug = HauserpyError(f"unexpected {type(error).__name__}: {error}.", "Please report it.")
-            print(answer(name, {}, bug))
+        bug = HauserpyError(f"unexpected {type(error).__name__}: {error}.", "Please report it.")
+        _answer_if_asked(bug, arguments)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def tell_stopped(signum: int, arguments: list[str]) -> int:
+    """What is told where no run was under way that tells it; returns the exit code."""
+    error = Interrupted(signum)
+    print(f"hauserpy: error: {error}", file=sys.stderr)
+    _answer_if_asked(error, arguments)
+    return error.exit_code
+
+
+def _answer_if_asked(error: HauserpyError, arguments: list[str]) -> None:
+    if "--json" in arguments:
+        from hauserpy.cli.answer import answer
+
+        name = next((word for word in arguments if word in _COMMANDS), "")
+        print(answer(name, {}, error))
 
 
 def _refuse(error: click.ClickException, arguments: list[str]) -> int:

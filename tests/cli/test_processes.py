@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,35 @@ def test_a_signal_ends_a_long_wait(place: Place) -> None:
             break
     ended(place, process, signal.SIGINT, 130)
     place.assert_clean()
+
+
+def has_begun(process: subprocess.Popen[str]) -> bool:
+    """Whether it catches SIGTERM, which Python by itself does not."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at another process")
+@pytest.mark.parametrize("moment", range(4))
+@pytest.mark.parametrize("command", ["sync", "status", "check"])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_there_is_a_run_is_told_as_well(
+    place: Place, command: str, signum: int, code: int, moment: int
+) -> None:
+    place.api.faults.add("list:hang")
+    process = place.start(command, "--json")
+    while not has_begun(process):
+        pass
+    time.sleep(0.05 * moment)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    if process.returncode != 0:  # else it was done
+        told = json.loads(out)
+        assert (process.returncode, told["exit_code"]) == (code, code)
+        assert (told["command"], told["error"]["kind"]) == (command, "Interrupted")
+        assert err.count("nothing is half-loaded") == 1
 
 
 def test_a_check_that_is_told_to_end_tidies_up(place: Place) -> None:

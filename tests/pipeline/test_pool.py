@@ -344,6 +344,22 @@ def test_a_closed_pool_can_be_used_and_closed_again() -> None:
         pool.close()
 
 
+def test_a_worker_that_hangs_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hauserpy.pipeline.pool._PARTING_SECONDS", 0.2)
+    before = children(os.getpid())
+    pool = Pool(2, inline=0)
+    staged([PACKED], LAYOUTS["csv"], pool=pool, batch_bytes=3000)
+    os.kill(min(children(os.getpid()) - before), signal.SIGSTOP)
+    pool.close()
+    assert children(os.getpid()) == before
+
+
+def test_a_worker_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hauserpy.pipeline.pool.sys.executable", "/nowhere/python")
+    with closing(Pool(1, inline=0)) as pool, pytest.raises(WorkerDied, match="/nowhere/python"):
+        staged([PACKED], LAYOUTS["csv"], pool=pool)
+
+
 def test_here_means_here() -> None:
     before = children(os.getpid())
     staged([PACKED], LAYOUTS["csv"], pool=here(), batch_bytes=1000)
