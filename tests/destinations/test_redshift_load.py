@@ -98,17 +98,6 @@ def test_rows_outside_their_window_are_replaced_with_it(world: World) -> None:
     assert world.texts() == expected_texts(0, 1)
 
 
-def test_rows_of_others_stay_where_hauser_has_not_been(world: World) -> None:
-    destination, layout = world.ready()
-    start = window(0).start.replace(tzinfo=None)
-    world.standin.sql(
-        "INSERT INTO fsexport (eventstart, eventtargettext) VALUES (%s, 'own')", start
-    )
-    world.load(destination, layout, 0)
-    world.load(destination, layout, 0, events(0), kind=EntryKind.BACKFILL)
-    assert world.texts() == sorted([*expected_texts(0), "own"])
-
-
 def test_others_than_expected_and_nothing_is_written(world: World) -> None:
     destination, layout = world.ready()
     world.load(destination, layout, 0)

@@ -117,7 +117,7 @@ class Redshift:
                     return other
             before = self._trusted(stored, place)
             after = before.after(entry, expected=expected, checkpoint=checkpoint)
-            self._delete_replaced(link, place, entry, after_hauser=bool(before.baseline()))
+            self._delete_replaced(link, place, entry)
             if manifest is not None:
                 self._copy(link, place, entry, manifest)
             state.write(link, place, stored, after, scope=self._scope, sync_id=sql.sync_id(entry),
@@ -181,23 +181,21 @@ class Redshift:
         with self._staging.uploaded(load, parts) as manifest:
             yield manifest
 
-    def _delete_replaced(
-        self, link: Link, place: Place, entry: LedgerEntry, *, after_hauser: bool
-    ) -> None:
-        """The rows of the windows that this one replaces. ``after_hauser``: and what hauser left
-        inside it, whether before the baseline (of which the window is being cut) or after it, when
-        it crashed."""
+    def _delete_replaced(self, link: Link, place: Place, entry: LedgerEntry) -> None:
+        """The rows of the windows that this one replaces; and what hauser left inside it, whether
+        before the baseline (of which the window is being cut) or after it, when it crashed, perhaps
+        before its first checkpoint."""
         start, event = (tables.quoted(n.lower()) for n in (BUNDLE_START, EVENT_START))
         window = [_naive(entry.window.start), _naive(entry.window.stop)]
         # Windows are disjoint, so that a range of starts names what it replaces; and should the
         # ledger have lost an entry, its rows go all the same.
-        where = f"{start} >= %s AND {start} < %s"
-        if after_hauser:
-            where = f"({where}) OR ({start} IS NULL AND {event} >= %s AND {event} < %s)"
-            window *= 2
+        where = (
+            f"({start} >= %s AND {start} < %s)"
+            f" OR ({start} IS NULL AND {event} >= %s AND {event} < %s)"
+        )
         if self._layout is None and not tables.catalog(link, place, [place.names.export]):
             return
-        link.execute(f"DELETE FROM {place.export} WHERE {where}", window)
+        link.execute(f"DELETE FROM {place.export} WHERE {where}", [*window, *window])
 
     def _copy(self, link: Link, place: Place, entry: LedgerEntry, manifest: str) -> None:
         if self._layout is None:
