@@ -33,11 +33,11 @@ def bundles(
 ) -> None:
     """What the API offers, and what of it is loaded.
 
-    With generation 2 these are the windows that hauserpy would ask for.
+    With generation 2 these are the windows that are loaded, and those that hauserpy would ask for.
     """
     check_span(since, until)
     settings, _, ledger = read_ledger(common)
-    found = [_told(bundle, ledger) for bundle in _offered(settings, since, until)]
+    found = [_told(bundle, ledger) for bundle in _offered(settings, ledger, since, until)]
     if as_json:
         click.echo(answer("bundles", {"bundles": found}))
         return
@@ -48,7 +48,7 @@ def bundles(
 
 
 def _offered(
-    settings: Settings, since: datetime | None, until: datetime | None
+    settings: Settings, ledger: Ledger, since: datetime | None, until: datetime | None
 ) -> Iterator[Bundle]:
     from hauserpy.export import Timing, open_source
     from hauserpy.export.windows import floor
@@ -58,7 +58,9 @@ def _offered(
         since = settings.start_time or floor(now() - _BACK, settings.export_duration)
     fields = catalogue(settings.include_mobile_apps_fields)
     with closing(open_source(settings, fields, timing=Timing(clock=now))) as source:
-        yield from source.due(since, until)
+        # What is loaded as it was, and what is not as sync would ask for it.
+        loaded = [entry.window for entry in ledger.entries]
+        yield from source.due(since, until, loaded=loaded, replace=True)
 
 
 def _told(bundle: Bundle, ledger: Ledger) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -188,7 +189,8 @@ class Local:
         target = self._folder / name
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
-            disk.fsync_folder(self._folder)
+            for made in takewhile(lambda path: path != self._folder.parent, target.parents):
+                disk.fsync_folder(made)
         return [(temp, target)], [StoredFile(name, part.size, _digest(part.crc32))]
 
     def _load(
@@ -224,7 +226,13 @@ class Local:
         """Commit, then do what was committed."""
         named = tuple((self._relative(source), self._relative(target)) for source, target in moves)
         self._journal.write(Commit(after, named, tuple(gone)))
-        self._redo()
+        try:
+            self._redo()
+        except OSError as error:
+            raise DestinationUnavailable(
+                f"what was loaded could not be put in its place in {self._folder}: {error}.",
+                "It is committed all the same; the next run puts it there.",
+            ) from error
 
     def _redo(self) -> None:
         """Carry out what is committed and perhaps not done. Needs the lock."""

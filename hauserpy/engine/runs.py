@@ -17,7 +17,13 @@ from hauserpy.destinations.base import Destination
 from hauserpy.engine.line import Fetch, Line, Ready
 from hauserpy.engine.report import Reporter, Summary
 from hauserpy.entries import EntryKind, LedgerEntry
-from hauserpy.errors import ConfigError, DestinationRefused, Interrupted, LedgerMoved
+from hauserpy.errors import (
+    ConfigError,
+    CorruptBundle,
+    DestinationRefused,
+    Interrupted,
+    LedgerMoved,
+)
 from hauserpy.export.source import Source
 from hauserpy.fields import Field
 from hauserpy.ledger import Ledger, Step, steps_for
@@ -189,6 +195,7 @@ def _run(
         layout = plant.destination.prepare(plant.fields)
         run = _Run(plant, kind, summary, done if done is not None else set(), seen)
         in_vain = 0
+        twice: set[str | None] = set()
         while True:
             begun = len({entry.bundle for entry in summary.loaded})
             left = None if max_bundles is None else max_bundles - begun
@@ -219,6 +226,12 @@ def _run(
                 if in_vain > _REPLANS:
                     raise
                 plant.reporter.note(f"{moved.reason} Planning again.")
+            except CorruptBundle as corrupt:
+                # Bundles are made on demand, and a proxy's page of the moment is no bundle.
+                if corrupt.bundle in twice:
+                    raise
+                twice.add(corrupt.bundle)
+                plant.reporter.note(f"{corrupt.reason} Fetching it anew.")
     finally:
         summary.seconds = time.monotonic() - began
 
