@@ -116,7 +116,7 @@ class CorruptBundle(BundleError):
         since, until = window or ("…", "…")
         super().__init__(
             f"{name} is corrupt: {problem} (at byte {offset} {where}); nothing of it was loaded.",
-            "Run again to fetch it anew. If it stays so, ask Fullstory, or give its window up with"
+            "Run again later to fetch it anew. If it stays so, ask Fullstory, or give its window up with"
             f" `hauserpy skip --since {since} --until {until} --reason …`, and sync goes on.",
         )
 

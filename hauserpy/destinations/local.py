@@ -226,13 +226,11 @@ class Local:
         """Commit, then do what was committed."""
         named = tuple((self._relative(source), self._relative(target)) for source, target in moves)
         self._journal.write(Commit(after, named, tuple(gone)))
-        try:
+        with disk.explained(
+            f"the load is committed, but cannot be put in its place in {self._folder} yet, which the"
+            " next run does"
+        ):
             self._redo()
-        except OSError as error:
-            raise DestinationUnavailable(
-                f"what was loaded could not be put in its place in {self._folder}: {error}.",
-                "It is committed all the same; the next run puts it there.",
-            ) from error
 
     def _redo(self) -> None:
         """Carry out what is committed and perhaps not done. Needs the lock."""

@@ -248,3 +248,20 @@ def test_the_object_of_status_is_one_line_of_json(eventful: Site) -> None:
     out = eventful.ok("status", "--json", "--log-format", "json").out
     assert out.count("\n") == 1
     json.loads(out)
+
+
+def test_bundles_shows_windows_as_they_were_loaded_and_as_sync_would_ask(
+    site: Site, serve: Serve
+) -> None:
+    api = serve(bodies=bodies(DAYS, EVENTS))
+    site.at("2026-05-03T00:00")
+    site.use(api, 2, 'ExportDuration = "30m"', start="2026-05-01T06:00:00Z")
+    site.ok("sync", "--max-bundles", "1")
+    site.use(api, 2, 'ExportDuration = "6h"', start="2026-05-01T06:00:00Z")
+    told = site.ok("bundles", "--until", "2026-05-01T13:00:00Z", "--json").json["bundles"]
+    asked = [(b["start"][11:16], b["stop"][11:16], b["state"]) for b in told]
+    assert asked == [
+        ("06:00", "06:30", "loaded"), ("06:30", "12:00", "missing"), ("12:00", "13:00", "missing"),
+    ]  # fmt: skip
+    planned = site.ok("sync", "--dry-run", "--json").json["planned"]
+    assert planned[0]["start"][11:16] == "06:30" and planned[0]["stop"][11:16] == "12:00"

@@ -156,15 +156,27 @@ def test_each_endpoint_may_fail_in_each_way(
         api, 2, 'Backoff = "1ms"', 'ReadTimeout = "200ms"', 'ExportDuration = "24h"',
         start="2026-05-01",
     )  # fmt: skip
-    if (endpoint, kind) == ("download", "html"):
-        # Nobody can tell such a page from a corrupt bundle; nothing of it is loaded.
-        outcome = site.run("sync")
-        assert outcome.code == 6
-        assert "corrupt" in outcome.err
-        assert site.files() == []
     site.sync()
     assert site.numbers() == ALL[:48]
     assert api.faults.pending() == []
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_bundle_that_is_corrupt_is_fetched_once_more(
+    site: Site, serve: Serve, generation: int
+) -> None:
+    download = "get" if generation == 1 else "download"
+    api = serve(bodies=TWO_DAYS, faults=[f"{download}[1]:html:*"])
+    site.at("2026-05-04T00:00")
+    site.use(api, generation, 'Backoff = "1ms"', 'ExportDuration = "24h"', start="2026-05-01")
+    outcome = site.run("sync")
+    assert outcome.code == 6
+    assert outcome.err.count("Fetching it anew") == 1
+    assert site.files() == []
+    api.faults.clear()
+    api.faults.add(f"{download}[1]:html")
+    site.sync()
+    assert site.numbers() == ALL
 
 
 def test_an_export_that_keeps_failing_is_created_three_times_and_shows_why(
