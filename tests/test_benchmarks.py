@@ -35,7 +35,7 @@ def test_the_command_measures_staging_and_tells_a_table(tmp_path: Path) -> None:
     assert csv.startswith("| csv | 1 | ")
     assert "%" in csv and " MB |" in csv
     assert not sync
-    assert "zlib" in told and "2 bundles" in told
+    assert "zlib" in told and "2 bundles" in told and "Two zlibs at once" in told
 
     figures = json.loads(file.read_text())
     assert len(figures["zlib"]) == 2

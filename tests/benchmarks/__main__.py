@@ -99,6 +99,7 @@ def _measured(arguments: argparse.Namespace, bodies: list[Body]) -> report.Repor
     made.runs = [*cases, *whole]
     for number in range(arguments.runs):
         if "stage" in arguments.only:
+            made.worth_of_two.append(bounds.worth_of_two(bodies[0].path))
             for case in cases:
                 _progress(f"run {number + 1}: {case.form}, {case.workers} workers")
                 _stage(made, case, bodies)

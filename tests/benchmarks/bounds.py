@@ -4,9 +4,11 @@ what parsing their text takes."""
 from __future__ import annotations
 
 import gc
+import sys
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from isal import isal_zlib
 
 from hauserpy.decode.gunzip import gunzip
 from hauserpy.decode.split import split
+from tests.benchmarks.processes import run
 
 _GZIP = 31
 _READ = 1 << 18
@@ -63,6 +66,19 @@ def parse(path: Path) -> float:
     return size / 1e6 / seconds
 
 
+def worth_of_two(path: Path) -> float:
+    """What two processes at once unpack, as a multiple of what one does alone: more than this a
+    second worker cannot bring on the machine, as busy as it is."""
+    command = [sys.executable, "-m", "tests.benchmarks.bounds", str(path)]
+
+    def rate(_: object = None) -> float:
+        return float(run(command).output)
+
+    alone = rate()
+    with ThreadPoolExecutor(2) as both:
+        return sum(both.map(rate, range(2))) / alone
+
+
 def pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as body:
         while data := body.read(_READ):
@@ -81,3 +97,7 @@ def _rate(library: Any, paths: Sequence[Path]) -> float:
                 size += len(member.decompress(data, _OUT))
                 data = member.unconsumed_tail
     return size / 1e6 / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    print(_rate(zlib, [Path(sys.argv[1])]))

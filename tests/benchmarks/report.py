@@ -44,6 +44,7 @@ class Report:
     isal: list[float] = field(default_factory=list)
     zlib_at_once: list[float] = field(default_factory=list)
     parse: list[float] = field(default_factory=list)
+    worth_of_two: list[float] = field(default_factory=list)
     runs: list[Runs] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What is no ratio: speed-up, overlap, CPU time of commands."""
@@ -72,6 +73,11 @@ class Report:
             )
         if self.parse:
             told.append(f"orjson parses {_spread(self.parse)} MB/s on one core.")
+        if self.worth_of_two:
+            least, middle, most = (f(self.worth_of_two) for f in (min, median, max))
+            told.append(
+                f"Two zlibs at once unpack {least:.2f} / {middle:.2f} / {most:.2f} times what one does."
+            )
         return told + self.notes
 
 
