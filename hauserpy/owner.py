@@ -84,12 +84,13 @@ def owned_folder(path: Path) -> Iterator[None]:
     """Make a folder that is named after an owner, and hold it while inside: as long as this process
     lives, `leftovers` then leaves it alone, in whichever container it is asked."""
     path.mkdir(mode=0o700, exist_ok=True)
-    with os.fdopen(os.open(path / _HELD, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as held:
-        try:
+    new = path / f"{_HELD}.new"
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as held:
+        # Under its name it is never seen unlocked, as long as it is held. Where the file system has
+        # no such locks, the folder's name must do.
+        with suppress(OSError):
             fcntl.flock(held, fcntl.LOCK_EX)
-        except OSError:
-            # A file system without such locks: the name must do.
-            (path / _HELD).unlink()
+            new.rename(path / _HELD)
         yield
 
 

@@ -81,13 +81,10 @@ def _disk(settings: Settings) -> Iterator[Check]:
         yield Check("disk", ok=False, detail=detail, remedy="Set TmpDir to a folder that can be.")
         return
     enough = free >= _ROOM
-    remedy = (
-        ""
-        if enough
-        else (
-            f"Make room for {size(_ROOM)}, since large bundles are usual, or set TmpDir to a larger disk."
-        )
+    advice = (
+        f"Make room for {size(_ROOM)}, which large bundles need, or set TmpDir to a larger disk."
     )
+    remedy = "" if enough else advice
     yield Check("disk", ok=enough, detail=f"{size(free)} free in TmpDir {folder}", remedy=remedy)
 
 

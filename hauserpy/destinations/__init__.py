@@ -42,8 +42,7 @@ def open_destination(settings: Settings) -> Destination:
 
 
 def run_lock_path(settings: Settings, destination: Destination) -> Path:
-    """The file that one sync at a time locks: in SaveDir, else in the user's state folder (``XDG_STATE_HOME``,
-    ``~/.local/state``), or TmpDir for a user without a home."""
+    """The file that one sync at a time locks: in SaveDir, else in the user's state folder."""
     if settings.provider is Provider.LOCAL:
         return settings.local.save_dir / ".hauserpy" / "sync.lock"
     digest = hashlib.sha256(destination.name.encode()).hexdigest()[:16]
@@ -51,10 +50,11 @@ def run_lock_path(settings: Settings, destination: Destination) -> Path:
 
 
 def _state_folder(settings: Settings) -> Path:
+    """``XDG_STATE_HOME``, ``~/.local/state``, or TmpDir for a user without a home."""
     if state := os.environ.get("XDG_STATE_HOME"):
         return Path(state)
     try:
         return Path.home() / ".local" / "state"
     except RuntimeError:
-        # A user without an entry in the system's list, as containers have.
+        # No HOME, and no entry in the system's list of users, as in containers.
         return settings.tmp_dir
