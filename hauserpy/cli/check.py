@@ -13,6 +13,7 @@ from hauserpy.cli.console import Console, size
 from hauserpy.cli.inforce import settings_to_run
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import now
+from hauserpy.cli.stopping import tidily
 from hauserpy.config import Settings
 from hauserpy.destinations import open_destination
 from hauserpy.errors import CheckFailed, HauserpyError
@@ -30,12 +31,13 @@ def check(common: Common, *, as_json: bool) -> None:
     Exits 0 when all is well, 8 when something is not, each with its remedy.
     """
     found: list[Check] = []
-    for one in _checks(common):
-        found.append(one)
-        if not as_json:
-            click.echo(f"{'✓' if one.ok else '✗'} {one.name}: {one.detail}")
-            if not one.ok and one.remedy:
-                click.echo(f"    {one.remedy}")
+    with tidily():
+        for one in _checks(common):
+            found.append(one)
+            if not as_json:
+                click.echo(f"{'✓' if one.ok else '✗'} {one.name}: {one.detail}")
+                if not one.ok and one.remedy:
+                    click.echo(f"    {one.remedy}")
     bad = [one.name for one in found if not one.ok]
     problems = "1 problem" if len(bad) == 1 else f"{len(bad)} problems"
     failed = CheckFailed(f"{problems} found: {', '.join(bad)}.") if bad else None

@@ -13,20 +13,9 @@ import click
 
 from hauserpy import __version__
 from hauserpy.cli.common import Told
+from hauserpy.cli.names import COMMANDS
 from hauserpy.cli.options import OPTIONS, Common, remember
-from hauserpy.errors import HauserpyError, Interrupted
-
-_COMMANDS = {
-    "demo": ("demo", "The main job against the built-in mock API, into ./hauserpy-demo."),
-    "sync": ("sync", "Load everything that is due, in order, and exit."),
-    "backfill": ("backfill", "Load the missing windows of a span, or load them anew."),
-    "skip": ("skip", "Give a window up, so that sync goes on."),
-    "bundles": ("bundles", "What the API offers, and what of it is loaded."),
-    "status": ("status", "Checkpoint, lag, gaps, totals and changes."),
-    "check": ("check", "Try config, token, API and destination; leave nothing behind."),
-    "config": ("config", "Write a commented configuration, or show what is in force."),
-    "mock-api": ("mock_api", "Serve a mock of the export API on loopback."),
-}
+from hauserpy.errors import HauserpyError
 
 _EPILOG = """\b
 Exit codes, for schedulers:
@@ -48,18 +37,18 @@ class _Lazy(click.Group):
     """Imports a command's module when the command is called, and none for ``--help``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module = _COMMANDS[cmd_name][0]
+        module = COMMANDS[cmd_name][0]
         command: click.Command = getattr(importlib.import_module(f"hauserpy.cli.{module}"), module)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, said) for name, (_, said) in _COMMANDS.items()])
+            formatter.write_dl([(name, said) for name, (_, said) in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -69,7 +58,7 @@ class _Lazy(click.Group):
         except click.UsageError as error:
             import difflib
 
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise click.UsageError(f"{error.message}{hint}", ctx) from None
 
@@ -117,26 +106,14 @@ def run(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         traceback.print_exc(file=sys.stderr)
-        bug = HauserpyError(f"unexpected {type(error).__name__}: {error}.", "Please report it.")
-        _answer_if_asked(bug, arguments)
+        if "--json" in arguments:
+            from hauserpy.cli.answer import answer
+
+            name = next((word for word in arguments if word in COMMANDS), "")
+            bug = HauserpyError(f"unexpected {type(error).__name__}: {error}.", "Please report it.")
+            print(answer(name, {}, bug))
         return 1
     return code if isinstance(code, int) else 0
-
-
-def tell_stopped(signum: int, arguments: list[str]) -> int:
-    """What is told where no run was under way that tells it; returns the exit code."""
-    error = Interrupted(signum)
-    print(f"hauserpy: error: {error}", file=sys.stderr)
-    _answer_if_asked(error, arguments)
-    return error.exit_code
-
-
-def _answer_if_asked(error: HauserpyError, arguments: list[str]) -> None:
-    if "--json" in arguments:
-        from hauserpy.cli.answer import answer
-
-        name = next((word for word in arguments if word in _COMMANDS), "")
-        print(answer(name, {}, error))
 
 
 def _refuse(error: click.ClickException, arguments: list[str]) -> int:

@@ -118,9 +118,11 @@ def has_begun(process: subprocess.Popen[str]) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at another process")
-@pytest.mark.parametrize("moment", range(4))
-@pytest.mark.parametrize("command", ["sync", "status", "check"])
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("moment", range(3))
+@pytest.mark.parametrize(
+    ("command", "signum", "code"),
+    [("sync", signal.SIGTERM, 143), ("status", signal.SIGINT, 130), ("check", signal.SIGINT, 130)],
+)
 def test_a_signal_before_there_is_a_run_is_told_as_well(
     place: Place, command: str, signum: int, code: int, moment: int
 ) -> None:
