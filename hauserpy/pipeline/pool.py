@@ -70,8 +70,8 @@ class Pool:
 
     With one worker there is still a process of its own for large bundles, so that the parent's
     thread that downloads is not held up. Of small bundles some batches are done here, ``inline`` at
-    most, then those of few batches; with no workers all are. While the processes start, the form of
-    the records is learned here, for all of them. Not for use from several threads at once.
+    most, then those of few batches; with no workers all are. Not for use from several threads at
+    once.
     """
 
     def __init__(self, workers: int, *, inline: int = _INLINE_BATCHES) -> None:
@@ -100,9 +100,7 @@ class Pool:
         queue: deque[_Ticket] = deque()
         try:
             small = self._is_small(source)
-            here = None if self._workers else self._converter(job, source)
-            if not small and not self._workers:
-                self._start()
+            here = self._converter(job, source) if small else None
             while True:
                 while len(queue) < self._room(small) and (stretch := source.next()) is not None:
                     ticket = _Ticket(stretch)
@@ -112,8 +110,6 @@ class Pool:
                         ticket.result = _done_here(here, stretch)
                         self._form = here.reader.form or self._form
                         self._done_here += 1
-                    if not small:
-                        here = None
                     queue.append(ticket)
                 if not queue:
                     break
@@ -187,6 +183,8 @@ class Pool:
         return ticket.stretch
 
     def _give(self, job: Job, ticket: _Ticket) -> None:
+        if not self._workers:
+            self._start()
         slots = self._slots
         assert slots is not None
         stretch = ticket.stretch
