@@ -13,7 +13,7 @@ import click
 
 from hauserpy import __version__
 from hauserpy.cli.common import Told
-from hauserpy.cli.names import COMMANDS
+from hauserpy.cli.names import COMMANDS, named_in
 from hauserpy.cli.options import OPTIONS, Common, remember
 from hauserpy.errors import HauserpyError
 
@@ -109,9 +109,8 @@ def run(arguments: list[str]) -> int:
         if "--json" in arguments:
             from hauserpy.cli.answer import answer
 
-            name = next((word for word in arguments if word in COMMANDS), "")
             bug = HauserpyError(f"unexpected {type(error).__name__}: {error}.", "Please report it.")
-            print(answer(name, {}, bug))
+            print(answer(named_in(arguments), {}, bug))
         return 1
     return code if isinstance(code, int) else 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import click
 from hauserpy.cli.common import Whole, command
 from hauserpy.cli.console import Console
 from hauserpy.cli.options import Common
+from hauserpy.cli.stopping import handled_by
 from hauserpy.errors import ConfigError
 from hauserpy.mockapi.faults import FAULT_HELP
 
@@ -97,12 +97,9 @@ def mock_api(
     except ValueError as error:
         raise ConfigError(f"--window {window!r}: {error}.", "Write it as 24h or 30m.") from error
     stop = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        with MockApi(
+    with (
+        handled_by(lambda *_: stop.set()),
+        MockApi(
             bundles=bundles,
             events=events,
             bundle_bytes=_size(bundle_bytes),
@@ -113,12 +110,10 @@ def mock_api(
             port=port,
             faults=faults,
             heard=lambda request: console.detail(_told(request)),
-        ) as api:
-            click.echo(_printed(api, bare=common.quiet))
-            stop.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        ) as api,
+    ):
+        click.echo(_printed(api, bare=common.quiet))
+        stop.wait()
 
 
 def _printed(api: MockApi, *, bare: bool) -> str:

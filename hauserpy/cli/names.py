@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 COMMANDS = {
     "demo": ("demo", "The main job against the built-in mock API, into ./hauserpy-demo."),
     "sync": ("sync", "Load everything that is due, in order, and exit."),
@@ -13,3 +15,8 @@ COMMANDS = {
     "config": ("config", "Write a commented configuration, or show what is in force."),
     "mock-api": ("mock_api", "Serve a mock of the export API on loopback."),
 }
+
+
+def named_in(arguments: Iterable[str]) -> str:
+    """The command that a command line seems to name; empty when there is none."""
+    return next((word for word in arguments if word in COMMANDS), "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from hauserpy.cli.common import Told
 from hauserpy.cli.console import Console, console_for, hear, summary_text
 from hauserpy.cli.inforce import settings_to_run
 from hauserpy.cli.options import Common
+from hauserpy.cli.stopping import handled_by
 from hauserpy.config import Settings
 from hauserpy.destinations import open_destination, run_lock_path
 from hauserpy.engine.report import Summary
@@ -165,12 +165,8 @@ def _signals(stop: Waiter, console: Console) -> Iterator[None]:
             # Not by the console: the signal may have come while it was writing.
             os.write(2, f"{console.before_a_line}{said}\n".encode())
 
-    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled_by(handle):
         yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def _planned(summary: Summary, nothing: str) -> str:

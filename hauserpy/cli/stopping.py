@@ -11,12 +11,15 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 from hauserpy.cli.answer import answer
-from hauserpy.cli.names import COMMANDS
+from hauserpy.cli.names import named_in
 from hauserpy.errors import Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Handler = Callable[[int, FrameType | None], None]
 
 
 class Stopped(BaseException):
@@ -38,8 +41,18 @@ def at_once(arguments: Sequence[str]) -> None:
 
 def never() -> None:
     """From here on, let no signal change what has come of the command."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    _handle(signal.SIG_IGN)
+
+
+@contextmanager
+def handled_by(handler: Handler) -> Iterator[None]:
+    """Let both signals call ``handler`` inside."""
+    before = _handle(handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextmanager
@@ -53,13 +66,8 @@ def tidily() -> Iterator[None]:
         seen.append(signum)
         raise Stopped(signum)
 
-    before = [signal.getsignal(number) for number in _SIGNALS]
-    _handle(stop)
-    try:
+    with handled_by(stop):
         yield
-    finally:
-        for number, handler in zip(_SIGNALS, before, strict=True):
-            signal.signal(number, handler)
 
 
 def tell(signum: int, arguments: Sequence[str]) -> int:
@@ -69,12 +77,11 @@ def tell(signum: int, arguments: Sequence[str]) -> int:
     with suppress(OSError):
         os.write(2, f"hauserpy: error: {error}\n".encode())
     if "--json" in arguments:
-        name = next((word for word in arguments if word in COMMANDS), "")
         with suppress(OSError):
-            os.write(1, f"{answer(name, {}, error)}\n".encode())
+            os.write(1, f"{answer(named_in(arguments), {}, error)}\n".encode())
     return error.exit_code
 
 
-def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
-    for number in _SIGNALS:
-        signal.signal(number, handler)
+def _handle(handler: Handler | signal.Handlers) -> dict[signal.Signals, Any]:
+    """Set the handler of both; what they had before."""
+    return {number: signal.signal(number, handler) for number in _SIGNALS}

@@ -83,7 +83,7 @@ class Pool:
         self._ready: selectors.BaseSelector | None = None
         self._form: Form | None = None
         """Of records that were converted here."""
-        self._done_here = 0
+        self._converted_here = 0
         """How many batches were."""
 
     def convert(
@@ -99,17 +99,17 @@ class Pool:
         source = Guarded(batches)
         queue: deque[_Ticket] = deque()
         try:
-            small = self._is_small(source)
-            here = self._converter(job, source) if small else None
+            here = self._converter(job, source) if self._is_small(source) else None
+            room = self._count * _SLOTS_A_WORKER if here is None else 1
             while True:
-                while len(queue) < self._room(small) and (stretch := source.next()) is not None:
+                while len(queue) < room and (stretch := source.next()) is not None:
                     ticket = _Ticket(stretch)
                     if here is None:
                         self._give(job, ticket)
                     else:
                         ticket.result = _done_here(here, stretch)
                         self._form = here.reader.form or self._form
-                        self._done_here += 1
+                        self._converted_here += 1
                     queue.append(ticket)
                 if not queue:
                     break
@@ -135,16 +135,15 @@ class Pool:
         """Whether a bundle is done before workers would have started."""
         if not self._count:
             return True
-        left = max(self._inline - self._done_here, min(self._inline, _FEW_BATCHES))
-        return not self._workers and not source.has_more_than(left)
+        if self._workers:
+            return False
+        left = max(self._inline - self._converted_here, min(self._inline, _FEW_BATCHES))
+        return not source.has_more_than(left)
 
     def _converter(self, job: Job, source: Guarded) -> Converter:
         """For batches that are done here."""
-        several = self._done_here >= _FEW_BATCHES or source.has_more_than(_FEW_BATCHES)
+        several = self._converted_here >= _FEW_BATCHES or source.has_more_than(_FEW_BATCHES)
         return Converter(job, self._form, learns=several)
-
-    def _room(self, small: bool) -> int:
-        return 1 if small else self._count * _SLOTS_A_WORKER
 
     def _joined(
         self,

@@ -71,12 +71,13 @@ def worth_of_two(path: Path) -> float:
     second worker cannot bring on the machine, as busy as it is."""
     command = [sys.executable, "-m", "tests.benchmarks.bounds", str(path)]
 
-    def rate(_: object = None) -> float:
+    def rate() -> float:
         return float(run(command).output)
 
     alone = rate()
     with ThreadPoolExecutor(2) as both:
-        return sum(both.map(rate, range(2))) / alone
+        at_once = [both.submit(rate) for _ in range(2)]
+        return sum(one.result() for one in at_once) / alone
 
 
 def pieces(path: Path) -> Iterator[bytes]:
