@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hauserpy.destinations.bigquery import plans, script
-from hauserpy.destinations.bigquery.script import Export, Names
+from hauserpy.destinations.bigquery.schema import Export, Names
 from hauserpy.destinations.sql import Stored
 from hauserpy.entries import EntryKind
 from hauserpy.fields import catalogue, table_columns
@@ -108,12 +108,13 @@ def _statements(export: Export, kind: EntryKind) -> list[str]:
     entry = replace(World.entry(None, window(1), None, kind), first_event=DAY)  # type: ignore[arg-type]
     plan = plans.to_load(
         Stored(), Stored().ledger("s"), entry, frozenset(), None, None,
-        scope="{}", look=script.looks_for_lost(export, kind),
+        scope="{}", look=plans.looks_for_lost(export, kind),
     )  # fmt: skip
-    return script.transaction(Names.of("p.d", "fs_export", "fs_sync"), export, plan).statements
+    return script.transaction(NAMES, plan, export).statements
 
 
 EXPORT = Export(table_columns(catalogue()))
+NAMES = Names.of("p.d", "fs_export", "fs_sync")
 
 
 def test_what_is_not_there_is_looked_for_in_few_columns_and_not_deleted() -> None:
@@ -152,4 +153,5 @@ def test_the_reach_is_that_of_the_window_and_of_the_events() -> None:
     plan = plans.to_load(
         Stored(), Stored().ledger("s"), stray, frozenset(), None, None, scope="{}", look=True
     )
-    assert plan.reach == (DAY - timedelta(days=3), window(1).stop)
+    assert plan.rows is not None
+    assert plan.rows.reach == (DAY - timedelta(days=3), window(1).stop)

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hauserpy.destinations.bigquery import plans, script
-from hauserpy.destinations.bigquery.script import Export, Names, Plan, Script
+from hauserpy.destinations.bigquery import plans, schema, script
+from hauserpy.destinations.bigquery.plans import Plan, Rows
+from hauserpy.destinations.bigquery.schema import Export, Names
+from hauserpy.destinations.bigquery.script import Script
 from hauserpy.destinations.sql import Stored
 from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import LedgerMoved
@@ -38,12 +40,17 @@ def plan(stored: Stored, new: LedgerEntry, strays_until: datetime | None = None)
     )  # fmt: skip
 
 
-def text(made: Plan, export: Export = EXPORT) -> list[str]:
-    return script.transaction(NAMES, export, made).statements
+def rows(made: Plan) -> Rows:
+    assert made.rows is not None
+    return made.rows
+
+
+def text(made: Plan, export: Export = EXPORT, staging: str | None = None) -> list[str]:
+    return script.transaction(NAMES, made, export, staging).statements
 
 
 def test_nothing_is_deleted_for_a_first_load() -> None:
-    made = text(replace(plan(Stored(), entry(0, 1, "new")), staging="p.d.s"))
+    made = text(plan(Stored(), entry(0, 1, "new")), staging="p.d.s")
     assert [s for s in made if s.startswith("DELETE")] == []
     assert made[0] == "BEGIN TRANSACTION" and made[-1] == "COMMIT TRANSACTION"
 
@@ -51,7 +58,7 @@ def test_nothing_is_deleted_for_a_first_load() -> None:
 def test_values_travel_as_parameters_and_never_in_the_text() -> None:
     nasty = "'; DROP TABLE x; --`\\"
     new = entry(0, 1, nasty, bundle=nasty, reason=nasty)
-    made = script.transaction(NAMES, EXPORT, plan(Stored(), new))
+    made = script.transaction(NAMES, plan(Stored(), new), EXPORT)
     assert "DROP TABLE" not in made.text
     assert nasty in [p.value for p in made.parameters]
 
@@ -84,17 +91,17 @@ def test_a_window_without_rows_deletes_none() -> None:
 def test_in_an_ingestion_time_table_partitions_are_named() -> None:
     export = replace(EXPORT, ingestion="DAY")
     made = plan(Stored((entry(0, 1, "old"),)), entry(0, 1, "new"))
-    built = script.transaction(NAMES, export, replace(made, staging="p.d.s"))
-    (delete,) = [s for s in built.statements if s.startswith("DELETE FROM `p.d.fs_export`")]
+    built = text(made, export, "p.d.s")
+    (delete,) = [s for s in built if s.startswith("DELETE FROM `p.d.fs_export`")]
     assert "_PARTITIONTIME = @" in delete
-    (insert,) = [s for s in built.statements if s.startswith("INSERT INTO `p.d.fs_export`")]
+    (insert,) = [s for s in built if s.startswith("INSERT INTO `p.d.fs_export`")]
     assert "_PARTITIONTIME)" in insert
 
 
 def test_first_contact_writes_the_baseline_and_asserts_that_nobody_came_first() -> None:
     stored = Stored(synced=DAY)
     made = plan(stored, entry(0, 1, "new"))
-    assert made.adopted == DAY and made.seen == ()
+    assert made.seen.adopted == DAY and made.seen.entries == ()
     assert [e.load for e in made.added] == [BASELINE_LOAD, "new"]
     after = plans.stored_after(stored, made)
     assert after.checkpoint == window(0, 1).stop
@@ -109,9 +116,9 @@ def test_a_window_cut_out_of_the_baseline_replaces_it_by_its_pieces() -> None:
         ("new", window(1, 2)),
         (BASELINE_LOAD, window(2, 5)),
     ]
-    assert made.strays == window(1, 2)
+    assert rows(made).strays and rows(made).window == window(1, 2)
     later = plan(plans.stored_after(stored, made), entry(3, 4, "newer"))
-    assert [e.window for e in later.seen] == [window(2, 5)]
+    assert [e.window for e in later.gone] == [window(2, 5)]
     assert [e.window for e in later.added] == [window(2, 3), window(3, 4), window(4, 5)]
 
 
@@ -120,7 +127,7 @@ def test_what_hauser_left_is_deleted_as_far_as_it_reaches(
     reach: float | None, strays: bool
 ) -> None:
     until = None if reach is None else DAY + timedelta(hours=reach)
-    assert (plan(Stored(), entry(1, 2, "new"), until).strays is not None) is strays
+    assert rows(plan(Stored(), entry(1, 2, "new"), until)).strays is strays
 
 
 def test_an_unexpected_ledger_makes_no_plan() -> None:
@@ -137,9 +144,8 @@ def test_advancing_keeps_the_entries() -> None:
     made = plans.to_advance(
         stored, stored.ledger("s"), "load", DAY + timedelta(hours=2), frozenset({"b"}), scope="{}"
     )
-    assert made.keep_seen and [e.load for e in made.seen] == ["b"]
-    statements = script.transaction(NAMES, EXPORT, made).statements
-    assert [s for s in statements if s.startswith("DELETE")] == []
+    assert [e.load for e in made.seen.entries] == ["b"] and made.gone == ()
+    assert [s for s in text(made) if s.startswith("DELETE")] == []
     assert plans.stored_after(stored, made).checkpoint == DAY + timedelta(hours=2)
 
 
@@ -154,13 +160,13 @@ def test_advancing_keeps_the_entries() -> None:
 )
 def test_partitions_begin_where_bigquery_says(size: str, start: datetime) -> None:
     moment = datetime(2026, 11, 23, 4, 5, 6, 7, tzinfo=UTC)
-    assert script.partition_start(moment, size) == start
+    assert schema.partition_start(moment, size) == start
 
 
 @pytest.mark.parametrize("name", ["a`b", "a\\b"])
 def test_a_name_cannot_end_its_quotes(name: str) -> None:
     with pytest.raises(ValueError, match="not a name"):
-        script.quoted(name)
+        schema.quoted(name)
 
 
 def test_parameters_are_numbered_in_order() -> None:

@@ -11,7 +11,7 @@ from hauserpy.destinations.bigquery import state
 from hauserpy.destinations.bigquery.bucket import Bucket
 from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.queries import create_lock
-from hauserpy.destinations.bigquery.script import quoted
+from hauserpy.destinations.bigquery.schema import quoted
 from hauserpy.destinations.bigquery.staging import PREFIX
 from hauserpy.destinations.bigquery.tables import Tables, ingestion
 from hauserpy.errors import AccessDenied, HauserpyError

@@ -15,18 +15,9 @@ from hauserpy.destinations.base import refuse_miscounted
 from hauserpy.destinations.bigquery import checks, plans, state
 from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.jobs import JobFailed, Jobs, OutcomeUnknown, labels
-from hauserpy.destinations.bigquery.script import (
-    HAUSER,
-    INSERTED,
-    LOADED,
-    LOCK,
-    MOVED,
-    Export,
-    Plan,
-    looks_for_lost,
-    quoted,
-    transaction,
-)
+from hauserpy.destinations.bigquery.plans import Plan, looks_for_lost
+from hauserpy.destinations.bigquery.schema import Export, quoted
+from hauserpy.destinations.bigquery.script import HAUSER, INSERTED, LOADED, LOCK, MOVED, transaction
 from hauserpy.destinations.bigquery.staging import Staging, safe
 from hauserpy.destinations.bigquery.tables import Tables
 from hauserpy.entries import LedgerEntry
@@ -129,15 +120,22 @@ class BigQuery:
             return already
         if (export := self._export) is None:
             raise RuntimeError("prepare() comes before load()")
-        plan = self._plan(export, stored, entry, expected, checkpoint)
+
+        def plan(seen: sql.Stored) -> Plan:
+            return plans.to_load(
+                seen, self._trusted(seen), entry, expected, checkpoint, self._strays_until,
+                scope=scope.encode(self._scope), look=looks_for_lost(export, entry.kind),
+            )  # fmt: skip
+
+        # What speaks against it is told before anything is uploaded.
+        first = self._fresh(stored, plan)
         self._warn_of_expiry(entry, export)
         filled = [part for part in parts if part.records]
         if not filled:
-            return self._commit(export, plan, entry, expected, checkpoint)
+            return self._commit(entry, first, plan)
         staging = self._staging.fill(entry, export.columns, filled)
         try:
-            plan = replace(plan, staging=staging)
-            made = self._commit(export, plan, entry, expected, checkpoint)
+            made = self._commit(entry, first, plan, staging)
         except OutcomeUnknown:
             # The script may still be running on the server, and reading from it.
             _log.warning("staging table %s is left to its expiration", staging)
@@ -160,7 +158,7 @@ class BigQuery:
                 s, self._trusted(s), load, checkpoint, expected,
                 scope=scope.encode(self._scope)))  # fmt: skip
             try:
-                self._run(plan, attempt, "")
+                self._run(plan, attempt)
             except JobFailed as failed:
                 self._tolerate(failed, "the checkpoint", attempt)
             else:
@@ -210,18 +208,6 @@ class BigQuery:
         ledger.refuse_future(self._clock(), self.name)
         return ledger
 
-    def _plan(
-        self,
-        export: Export,
-        stored: sql.Stored,
-        entry: LedgerEntry,
-        expected: frozenset[str],
-        checkpoint: datetime | None,
-    ) -> Plan:
-        return self._fresh(stored, lambda s: plans.to_load(
-            s, self._trusted(s), entry, expected, checkpoint, self._strays_until,
-            scope=scope.encode(self._scope), look=looks_for_lost(export, entry.kind)))  # fmt: skip
-
     def _fresh(self, stored: sql.Stored, plan: Callable[[sql.Stored], Plan]) -> Plan:
         """A plan from what was read last; when that speaks against it, from what is there now."""
         try:
@@ -231,17 +217,16 @@ class BigQuery:
 
     def _commit(
         self,
-        export: Export,
-        plan: Plan,
         entry: LedgerEntry,
-        expected: frozenset[str],
-        checkpoint: datetime | None,
+        plan: Plan,
+        again: Callable[[sql.Stored], Plan],
+        staging: str | None = None,
     ) -> LedgerEntry:
+        """Carry out ``plan``, or what is planned ``again`` when the ledger has moved."""
         what = f"bundle {entry.bundle}"
-        staging = plan.staging
         for attempt in range(_ATTEMPTS):
             try:
-                self._run(plan, attempt, entry.bundle)
+                self._run(plan, attempt, entry.bundle, staging)
             except JobFailed as failed:
                 stored = self._read()
                 if (already := _own(stored, entry.load)) is not None:
@@ -253,20 +238,17 @@ class BigQuery:
                         "Run again; if it stays so, please report it with the bundle's id.",
                     ) from failed
                 self._tolerate(failed, what, attempt)
-                plan = replace(
-                    self._plan(export, self._stored or stored, entry, expected, checkpoint),
-                    staging=staging,
-                )
+                plan = self._fresh(self._stored or stored, again)
             else:
                 self._stored = plans.stored_after(self._stored or sql.Stored(), plan)
                 return entry
         raise self._exhausted(what)
 
-    def _run(self, plan: Plan, attempt: int, bundle: str) -> None:
+    def _run(self, plan: Plan, attempt: int, bundle: str = "", staging: str | None = None) -> None:
         """One transaction, as one job. Its id carries the load and a token of this call, so that
         a job of an earlier call is never mistaken for this one; that it does not load what that one
         has loaded is asserted inside."""
-        made = transaction(self._tables.names, self._export, plan)
+        made = transaction(self._tables.names, plan, self._export, staging)
         token = uuid.uuid4().hex[:8]
         self._jobs.query(
             f"hauserpy_{safe(plan.load)}_{token}_commit_{attempt}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hauserpy.destinations import sql
-from hauserpy.destinations.bigquery.script import TYPES, Export, Names, quoted
+from hauserpy.destinations.bigquery.schema import TYPES, Export, Names, quoted
 from hauserpy.fields import BUNDLE_START, EVENT_START
 
 STATE = "state"

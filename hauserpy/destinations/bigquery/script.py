@@ -9,15 +9,22 @@ not allowed inside: the staging table is made before, and dropped after.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hauserpy.destinations import sql
+from hauserpy.destinations.bigquery.plans import Plan, Rows, Seen
+from hauserpy.destinations.bigquery.schema import (
+    TYPES,
+    Export,
+    Names,
+    hauser_partition,
+    partition_start,
+    quoted,
+)
 from hauserpy.entries import ENTRY_VERSION, EntryKind, LedgerEntry
-from hauserpy.errors import ConfigError
 from hauserpy.fields import BUNDLE_START, EVENT_START
 from hauserpy.layout import Column, FieldType
 from hauserpy.model import Window
@@ -27,19 +34,6 @@ LOADED = "hauserpy: already loaded"
 HAUSER = "hauserpy: hauser has run"
 INSERTED = "hauserpy: rows are missing"
 LOCK = "hauserpy: the lock table must have one row"
-
-TYPES = {
-    FieldType.INT64: "INT64",
-    FieldType.INT32: "INT64",
-    FieldType.FLOAT64: "FLOAT64",
-    FieldType.STRING: "STRING",
-    FieldType.TIME: "TIMESTAMP",
-    FieldType.CUSTOM_VARS: "STRING",
-    FieldType.WINDOW_START: "TIMESTAMP",
-}
-
-_TABLE_NAME = re.compile(r"[\w-]{1,1000}")
-_DAY = timedelta(days=1)
 
 _KINDS = ", ".join(f"'{kind.value}'" for kind in EntryKind)
 _SENSELESS = (
@@ -58,92 +52,6 @@ class Parameter:
     type: str
     value: Any
     array: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Full names, ``project.dataset.table``."""
-
-    export: str
-    sync: str
-    ledger: str
-    lock: str
-
-    @classmethod
-    def of(cls, dataset: str, export: str, sync_table: str) -> Names:
-        """Raises ConfigError for names that no table can have (page "Creating and using tables"),
-        or when two tables would have one name."""
-        for key, name in (("ExportTable", export), ("SyncTable", sync_table)):
-            if not _TABLE_NAME.fullmatch(name):
-                raise ConfigError(
-                    f"{key} {name!r} in [bigquery] is not a name for a table.",
-                    "Use letters, digits, _ and -.",
-                )
-        if export in (sync_table, sql.ledger_table(sync_table), sql.lock_table(sync_table)):
-            raise ConfigError(
-                f"ExportTable {export!r} in [bigquery] is also the name of a table of SyncTable"
-                f" {sync_table!r}.",
-                "Choose another name for one of them.",
-            )
-        return cls(
-            f"{dataset}.{export}",
-            f"{dataset}.{sync_table}",
-            f"{dataset}.{sql.ledger_table(sync_table)}",
-            f"{dataset}.{sql.lock_table(sync_table)}",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """What the script must know of the export table.
-
-    ``ingestion`` is the partitions' size (``DAY``) of an ingestion-time partitioned table, as
-    hauser makes it; None for one partitioned by a column, or not at all. ``columns`` are those that
-    are filled, under the table's own names; ``json`` says that CustomVars is a JSON column;
-    partitions are deleted after ``expiration``, None for never. ``prunes`` says that a range of
-    EventStart, or of _PARTITIONTIME, spares a query the other partitions.
-    """
-
-    columns: tuple[Column, ...]
-    ingestion: str | None = None
-    json: bool = False
-    expiration: timedelta | None = None
-    prunes: bool = True
-
-    def name_of(self, field: str) -> str:
-        return quoted(next(c.name for c in self.columns if c.field == field))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one transaction does: from the ledger as the client saw it to the one after it.
-
-    ``seen`` are the entries of ``window``, which it removes unless ``keep_seen``, ``added`` those
-    that it writes. At
-    ``first_contact`` the ledger must be empty and SyncTable's checkpoint be ``adopted``.
-    """
-
-    load: str
-    window: Window
-    seen: tuple[LedgerEntry, ...] = ()
-    keep_seen: bool = False
-    added: tuple[LedgerEntry, ...] = ()
-    scope: str = ""
-    """What the ledger is to say that it is of (`hauserpy.destinations.scope`)."""
-    known_scope: str | None = None
-    """What it says; None: nothing yet."""
-    checkpoint: datetime | None = None
-    sync_id: int = -1
-    adopted: datetime | None = None
-    staging: str | None = None
-    records: int = 0
-    replaced: tuple[LedgerEntry, ...] = ()
-    """Whose rows go, by the start of their windows."""
-    strays: Window | None = None
-    """A window of which rows without BundleStartTime go."""
-    reach: tuple[datetime, datetime] | None = None
-    """From when to when the events may be of rows of ``window`` that the ledger has lost, which go
-    as well; None: they are not looked for."""
 
 
 @dataclass
@@ -175,15 +83,14 @@ class Script:
         return f"@{name}"
 
 
-def quoted(name: str) -> str:
-    """An identifier in backticks. Names were checked before; one with a backtick is refused."""
-    if "`" in name or "\\" in name:
-        raise ValueError(f"not a name: {name!r}")
-    return f"`{name}`"
+def transaction(
+    names: Names, plan: Plan, export: Export | None = None, staging: str | None = None
+) -> Script:
+    """The script that carries out ``plan``.
 
-
-def transaction(names: Names, export: Export | None, plan: Plan) -> Script:
-    """The script that carries out ``plan``; see `Plan`."""
+    ``export`` is needed where the plan has rows, and ``staging``, the name of the table that holds
+    them, where any come.
+    """
     made = Script()
     made.add("BEGIN TRANSACTION")
     lock, ledger, sync = (quoted(n) for n in (names.lock, names.ledger, names.sync))
@@ -193,41 +100,18 @@ def transaction(names: Names, export: Export | None, plan: Plan) -> Script:
     made.require(f"(SELECT COUNT(*) FROM {ledger} WHERE LoadId = {load}) = 0", LOADED)
     made.require(f"(SELECT COUNT(*) FROM {ledger} WHERE {_SENSELESS}) = 0", MOVED)
     _require_scope(made, lock, plan)
-    _require_seen(made, names, plan)
-    _require_no_hauser(made, names, plan)
-    if export is not None:
-        _delete(made, quoted(names.export), export, plan)
-        if plan.staging is not None:
-            _insert(made, quoted(names.export), export, plan)
+    _require_seen(made, ledger, plan.seen)
+    _require_no_hauser(made, lock, sync, plan.seen)
+    if plan.rows is not None:
+        assert export is not None
+        _delete(made, quoted(names.export), export, plan.rows)
+        if staging is not None:
+            _insert(made, quoted(names.export), export, plan.rows, quoted(staging))
     _write_ledger(made, ledger, plan)
     if plan.checkpoint is not None:
         _raise_checkpoint(made, lock, sync, plan)
     made.add("COMMIT TRANSACTION")
     return made
-
-
-def looks_for_lost(export: Export, kind: EntryKind) -> bool:
-    """Whether a load looks for rows that the ledger has lost: not where it costs a look at the
-    whole table for each bundle that sync loads, one after the other past the checkpoint."""
-    return export.prunes or kind is not EntryKind.SYNC
-
-
-def partition_start(moment: datetime, size: str) -> datetime:
-    """The start of the partition of ``size`` (HOUR, DAY, MONTH, YEAR) that ``moment`` lies in."""
-    at = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    if size != "HOUR":
-        at = at.replace(hour=0)
-    if size in ("MONTH", "YEAR"):
-        at = at.replace(day=1)
-    if size == "YEAR":
-        at = at.replace(month=1)
-    return at
-
-
-def hauser_partition(event: datetime, size: str) -> datetime:
-    """The first partition in which hauser can have put an event: that of the day on which its
-    bundle, of at most 24 hours, began."""
-    return partition_start(event - _DAY, size)
 
 
 def _key(entry: LedgerEntry) -> str:
@@ -240,26 +124,23 @@ def _micros(moment: datetime) -> int:
 
 
 def _require_scope(made: Script, lock: str, plan: Plan) -> None:
-    if plan.known_scope is not None:
-        known = made.value(FieldType.STRING, plan.known_scope)
+    if plan.seen.scope is not None:
+        known = made.value(FieldType.STRING, plan.seen.scope)
         made.require(f"(SELECT COUNT(*) FROM {lock} WHERE Scope = {known}) = 1", MOVED)
         return
     made.require(f"(SELECT COUNT(*) FROM {lock} WHERE Scope IS NOT NULL) = 0", MOVED)
     made.add(f"UPDATE {lock} SET Scope = {made.value(FieldType.STRING, plan.scope)} WHERE TRUE")
 
 
-def _require_seen(made: Script, names: Names, plan: Plan) -> None:
-    ledger = quoted(names.ledger)
-    if plan.adopted is not None:
+def _require_seen(made: Script, ledger: str, seen: Seen) -> None:
+    if seen.adopted is not None:
         made.require(f"(SELECT COUNT(*) FROM {ledger}) = 0", MOVED)
         return
-    start = made.value(FieldType.TIME, plan.window.start)
-    stop = made.value(FieldType.TIME, plan.window.stop)
-    inside = f"StartTime < {stop} AND StopTime > {start}"
-    count = made.value(FieldType.INT64, len(plan.seen))
+    inside = _inside(made, seen.window)
+    count = made.value(FieldType.INT64, len(seen.entries))
     made.require(f"(SELECT COUNT(*) FROM {ledger} WHERE {inside}) = {count}", MOVED)
-    if plan.seen:
-        keys = made.texts(_key(e) for e in plan.seen)
+    if seen.entries:
+        keys = made.texts(_key(e) for e in seen.entries)
         key = (
             "CONCAT(LoadId, ' ', CAST(UNIX_MICROS(StartTime) AS STRING), ' ',"
             " CAST(UNIX_MICROS(StopTime) AS STRING))"
@@ -270,10 +151,16 @@ def _require_seen(made: Script, names: Names, plan: Plan) -> None:
         )
 
 
-def _require_no_hauser(made: Script, names: Names, plan: Plan) -> None:
-    lock, sync = quoted(names.lock), quoted(names.sync)
-    if plan.adopted is not None:
-        adopted = made.value(FieldType.TIME, plan.adopted)
+def _inside(made: Script, window: Window) -> str:
+    """Whether an entry's window overlaps this one."""
+    start = made.value(FieldType.TIME, window.start)
+    stop = made.value(FieldType.TIME, window.stop)
+    return f"StartTime < {stop} AND StopTime > {start}"
+
+
+def _require_no_hauser(made: Script, lock: str, sync: str, seen: Seen) -> None:
+    if seen.adopted is not None:
+        adopted = made.value(FieldType.TIME, seen.adopted)
         made.require(f"(SELECT COUNT(*) FROM {lock} WHERE Checkpoint IS NOT NULL) = 0", MOVED)
         made.require(f"(SELECT MAX(BundleEndTime) FROM {sync}) = {adopted}", HAUSER)
         made.add(f"UPDATE {lock} SET Checkpoint = {adopted} WHERE TRUE")
@@ -286,14 +173,14 @@ def _require_no_hauser(made: Script, names: Names, plan: Plan) -> None:
     )
 
 
-def _delete(made: Script, table: str, export: Export, plan: Plan) -> None:
+def _delete(made: Script, table: str, export: Export, rows: Rows) -> None:
     """Deletes by window, with a predicate on the partitions, so that no others are read.
 
     A DELETE reads the whole of the partitions that it cannot rule out (page "Query partitioned
     tables", and the pricing of DML on "Estimate and control costs").
     """
     window_start, event = export.name_of(BUNDLE_START), export.name_of(EVENT_START)
-    for old in plan.replaced:
+    for old in rows.replaced:
         start = made.value(FieldType.TIME, old.window.start)
         if export.ingestion:
             partition = partition_start(old.window.start, export.ingestion)
@@ -305,18 +192,16 @@ def _delete(made: Script, table: str, export: Export, plan: Plan) -> None:
             last = made.value(FieldType.TIME, old.last_event)
             where = f"({event} BETWEEN {first} AND {last} OR {event} IS NULL)"
         made.add(f"DELETE FROM {table} WHERE {window_start} = {start} AND {where}")
-    if plan.strays is not None:
-        start = made.value(FieldType.TIME, plan.strays.start)
-        stop = made.value(FieldType.TIME, plan.strays.stop)
+    if rows.strays:
+        start = made.value(FieldType.TIME, rows.window.start)
+        stop = made.value(FieldType.TIME, rows.window.stop)
         where = f"{event} >= {start} AND {event} < {stop}"
         if export.ingestion:
-            low = hauser_partition(plan.strays.start, export.ingestion)
-            high = made.value(FieldType.TIME, plan.strays.stop)
-            low_value = made.value(FieldType.TIME, low)
-            where += f" AND _PARTITIONTIME >= {low_value} AND _PARTITIONTIME <= {high}"
+            low = made.value(FieldType.TIME, hauser_partition(rows.window.start, export.ingestion))
+            where += f" AND _PARTITIONTIME >= {low} AND _PARTITIONTIME <= {stop}"
         made.add(f"DELETE FROM {table} WHERE {window_start} IS NULL AND {where}")
-    if plan.reach is not None:
-        _delete_lost(made, table, export, plan.window, plan.reach)
+    if rows.reach is not None:
+        _delete_lost(made, table, export, rows.window, rows.reach)
 
 
 def _delete_lost(
@@ -344,14 +229,12 @@ def _delete_lost(
     made.add("END IF")
 
 
-def _insert(made: Script, table: str, export: Export, plan: Plan) -> None:
-    assert plan.staging is not None
-    staging = quoted(plan.staging)
-    records = made.value(FieldType.INT64, plan.records)
+def _insert(made: Script, table: str, export: Export, rows: Rows, staging: str) -> None:
+    records = made.value(FieldType.INT64, rows.records)
     names = [quoted(c.name) for c in export.columns]
     values = [_staged(c, export) for c in export.columns]
     if export.ingestion:
-        partition = partition_start(plan.window.start, export.ingestion)
+        partition = partition_start(rows.window.start, export.ingestion)
         names.append("_PARTITIONTIME")
         values.append(made.value(FieldType.TIME, partition))
     made.add(f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)} FROM {staging}")
@@ -367,14 +250,10 @@ def _staged(column: Column, export: Export) -> str:
 
 
 def _write_ledger(made: Script, ledger: str, plan: Plan) -> None:
-    if plan.seen and not plan.keep_seen:
-        loads = made.texts({e.load for e in plan.seen})
-        start = made.value(FieldType.TIME, plan.window.start)
-        stop = made.value(FieldType.TIME, plan.window.stop)
-        made.add(
-            f"DELETE FROM {ledger} WHERE StartTime < {stop} AND StopTime > {start}"
-            f" AND LoadId IN UNNEST({loads})"
-        )
+    if plan.gone:
+        inside = _inside(made, plan.seen.window)
+        loads = made.texts({e.load for e in plan.gone})
+        made.add(f"DELETE FROM {ledger} WHERE {inside} AND LoadId IN UNNEST({loads})")
     if plan.added:
         rows = ", ".join(_values(made, entry) for entry in plan.added)
         made.add(f"INSERT INTO {ledger} ({', '.join(sql.LEDGER_COLUMNS)}) VALUES {rows}")

@@ -11,10 +11,10 @@ from typing import Any
 
 from hauserpy.config import Settings
 from hauserpy.destinations import gcp
-from hauserpy.destinations.bigquery import script
 from hauserpy.destinations.bigquery.bucket import Bucket
 from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.jobs import JobFailed, Jobs, label, labels
+from hauserpy.destinations.bigquery.schema import TYPES
 from hauserpy.destinations.bigquery.tables import Tables
 from hauserpy.entries import LedgerEntry
 from hauserpy.errors import DestinationRefused, DestinationUnavailable, HauserpyError
@@ -126,7 +126,7 @@ class Staging:
         from google.cloud import bigquery
 
         made = bigquery.Table(
-            name, schema=[bigquery.SchemaField(c.name, script.TYPES[c.type]) for c in columns]
+            name, schema=[bigquery.SchemaField(c.name, TYPES[c.type]) for c in columns]
         )
         made.expires = self._clock() + KEPT
         owner = Owner.of_this_process("")

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from hauserpy.destinations import gcp, sql
-from hauserpy.destinations.bigquery import queries, script
+from hauserpy.destinations.bigquery import queries
 from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.jobs import api_parameter, labels
-from hauserpy.destinations.bigquery.script import Export, Names, Parameter
+from hauserpy.destinations.bigquery.schema import Export, Names, hauser_partition, quoted
+from hauserpy.destinations.bigquery.script import Parameter
 from hauserpy.destinations.bigquery.tables import Tables, partition_column
 from hauserpy.destinations.sql import Stored
 from hauserpy.errors import LedgerUnreadable
@@ -52,7 +53,7 @@ def refuse_foreign_rows(connection: Connection, tables: Tables, stored: Stored) 
     columns = [f.name for f in found.schema if f.name.casefold() == BUNDLE_START.casefold()]
     if not columns or not found.num_rows:
         return
-    partition = partition_column(found) or script.quoted(columns[0])
+    partition = partition_column(found) or quoted(columns[0])
     text = queries.any_window(tables.names.export, columns[0], partition)
     if _rows(connection, text):
         raise sql.foreign_rows(tables.names.export, tables.names.ledger)
@@ -66,7 +67,7 @@ def leftover_reach(
         return None
     parameters = [Parameter("after", "TIMESTAMP", after)]
     if export.ingestion:
-        low = script.hauser_partition(after, export.ingestion)
+        low = hauser_partition(after, export.ingestion)
         parameters.append(Parameter("partition", "TIMESTAMP", low))
     rows = _rows(connection, queries.leftover_reach(names.export, export), parameters)
     found: datetime | None = rows[0]["Reach"]

@@ -9,9 +9,9 @@ from typing import Any
 
 from hauserpy.config import Settings
 from hauserpy.destinations import gcp, sql
-from hauserpy.destinations.bigquery import queries, script
+from hauserpy.destinations.bigquery import queries
 from hauserpy.destinations.bigquery.client import Connection
-from hauserpy.destinations.bigquery.script import Export, Names
+from hauserpy.destinations.bigquery.schema import TYPES, Export, Names, quoted
 from hauserpy.errors import DestinationRefused, DestinationUnavailable
 from hauserpy.fields import EVENT_START, Field, reconcile, table_columns
 from hauserpy.layout import Column, FieldType
@@ -137,7 +137,7 @@ class Tables:
         custom = "JSON" if self._settings.bigquery.custom_vars_type == "json" else "STRING"
         return [
             bigquery.SchemaField(
-                c.name, custom if c.type is FieldType.CUSTOM_VARS else script.TYPES[c.type]
+                c.name, custom if c.type is FieldType.CUSTOM_VARS else TYPES[c.type]
             )
             for c in columns
         ]
@@ -217,9 +217,7 @@ class Tables:
             (self.names.ledger, sql.LEDGER_COLUMNS, "NULLABLE"),
         ):
             if found[name] is None:
-                schema = [
-                    bigquery.SchemaField(n, script.TYPES[t], mode) for n, t in columns.items()
-                ]
+                schema = [bigquery.SchemaField(n, TYPES[t], mode) for n, t in columns.items()]
                 self.create(bigquery.Table(name, schema=schema))
         if found[self.names.lock] is None:
             run(queries.create_lock(self.names.lock))
@@ -247,7 +245,7 @@ def partition_column(found: Any) -> str | None:
     partitioning = found.time_partitioning
     if partitioning is None:
         return None
-    return "_PARTITIONTIME" if partitioning.field is None else script.quoted(partitioning.field)
+    return "_PARTITIONTIME" if partitioning.field is None else quoted(partitioning.field)
 
 
 def ingestion(found: Any) -> str | None:
