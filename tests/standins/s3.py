@@ -92,12 +92,14 @@ def _make_conditions_atomic() -> None:
 
 
 def read_models_once() -> None:
-    """Every client of a new session reads the descriptions of AWS's services anew, which takes longer
-    than most tests."""
-    from botocore.loaders import JSONFileLoader
+    """Every client of a new session looks anew for what is known of AWS's services, and reads it,
+    which takes longer than most tests."""
+    from botocore.loaders import JSONFileLoader, Loader
 
     read = functools.cache(JSONFileLoader().load_file)
     JSONFileLoader.load_file = lambda _, path: read(path)
+    services = functools.cache(Loader().list_available_services)
+    Loader.list_available_services = lambda _, type_name: services(type_name)
 
 
 @pytest.fixture(scope="session")
