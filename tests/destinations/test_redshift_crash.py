@@ -214,6 +214,22 @@ def test_a_server_that_falls_silent_is_given_up(
     world.standin.faults.add(Fault("SELECT max", action="hold", times=100))
     with pytest.raises(DestinationUnavailable, match="no answer"):
         destination.ledger()
+    assert world.slept == [], "an hour for nothing is enough"
+
+
+def test_a_lock_that_another_holds_for_an_hour_is_not_waited_for_again(world: World) -> None:
+    world.ready()
+    destination, layout = world.ready(statement_timeout=timedelta(seconds=0.5))
+    world.standin.sql("BEGIN")
+    world.standin.sql("LOCK TABLE fssync_lock")
+    try:
+        with pytest.raises(DestinationUnavailable, match=r"timeout.*SVV_TRANSACTIONS") as raised:
+            world.load(destination, layout, 0)
+    finally:
+        world.standin.sql("ROLLBACK")
+    assert raised.value.exit_code == 4 and world.slept == []
+    world.load(destination, layout, 0)
+    assert world.texts() == expected_texts(0)
 
 
 def test_after_five_idle_minutes_there_is_a_fresh_login(world: World) -> None:

@@ -76,20 +76,26 @@ def _wait(connection: Any) -> None:
 class Link:
     """One live connection. Its errors are Passing, LoadFailed and ours."""
 
-    def __init__(self, connection: Any, scrub: Scrubber, seconds: float) -> None:
+    def __init__(self, connection: Any, scrub: Scrubber, timeout: timedelta) -> None:
         self._connection = connection
         self._scrub = scrub
-        self._seconds = seconds
+        self._timeout = timeout
 
     def execute(self, sql: str, arguments: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
         """All rows of one statement's answer. Without arguments, ``%`` stands for itself."""
-        self._connection.deadline = time.monotonic() + self._seconds
+        began = time.monotonic()
+        self._connection.deadline = began + self._timeout.total_seconds() + _GRACE_SECONDS
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(sql, arguments)
                 return list(cursor.fetchall()) if cursor.description else []
         except psycopg2.Error as error:
-            raise failures.of_statement(error, self._scrub) from None
+            made = failures.of_statement(error, self._scrub)
+            took = timedelta(seconds=time.monotonic() - began)
+            if isinstance(made, Passing) and took >= self._timeout:
+                # A run that tries this six times is there all night.
+                made = failures.too_long(made.reason, self._timeout)
+            raise made from None
 
     @property
     def closed(self) -> bool:
@@ -124,7 +130,8 @@ class Database:
     def run(self, work: Callable[[Link], T]) -> T:
         """``work`` must be such that doing it twice does no harm.
 
-        Raises DestinationUnavailable when it does not pass, LoadFailed, and what ``work`` raises.
+        Raises DestinationUnavailable when it does not pass, or a statement has run into its time-out;
+        LoadFailed; and what ``work`` raises.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -215,7 +222,7 @@ class Database:
             raise failures.of_connecting(error, where, scrub) from None
         try:
             connection.autocommit = True
-            link = Link(connection, scrub, self._timeout.total_seconds() + _GRACE_SECONDS)
+            link = Link(connection, scrub, self._timeout)
             link.execute(f"SET statement_timeout TO {int(self._timeout.total_seconds() * 1000)}")
             link.execute("SET timezone TO 'UTC'")
         except BaseException:

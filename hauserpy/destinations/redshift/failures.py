@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 
 import psycopg2
 
@@ -22,7 +23,7 @@ _PASSING = {
     "53200",  # out of memory
     "53300",  # too many connections
     "55P03",  # lock not available
-    "57014",  # statement time-out, or aborted by workload management
+    "57014",  # cancelled, as by workload management
     "57P01",  # the cluster restarts
     "57P02",
     "57P03",
@@ -143,6 +144,16 @@ def unavailable(reason: str, attempts: int) -> HauserpyError:
     times = "once" if attempts == 1 else f"{attempts} times"
     return DestinationUnavailable(
         f"Redshift: tried {times} in vain: {reason.rstrip('.')}.", "Run again later."
+    )
+
+
+def too_long(reason: str, timeout: timedelta) -> HauserpyError:
+    """What becomes of a statement that was not done within its time-out."""
+    minutes = timeout / timedelta(minutes=1)
+    return DestinationUnavailable(
+        f"Redshift had not done one statement after {minutes:.0f} minutes: {reason.rstrip('.')}.",
+        "See what keeps it busy, or what holds a lock (SVV_TRANSACTIONS); then run again: what is"
+        " loaded stays loaded.",
     )
 
 
