@@ -32,7 +32,10 @@ _PASSING_REASONS = {
 """Worth another attempt: pages "Error messages" of BigQuery and "Status and error codes" of Cloud
 Storage."""
 
-_QUOTA_REASONS = {"quotaExceeded", "dailyLimitExceeded", "userRateLimitExceeded"}
+QUOTA_REASONS = {"quotaExceeded", "dailyLimitExceeded", "userRateLimitExceeded"}
+"""Not worth another attempt in the same run: what is used up comes back after hours."""
+
+FOR_QUOTA = "Wait, or ask for more quota in the Google console."
 _ON_GOOGLE = (
     "Run again later; if it stays so, look at the status of Google Cloud and at your network."
 )
@@ -141,6 +144,8 @@ def is_passing(error: BaseException) -> bool:
         return True
     if isinstance(error, auth.RefreshError):
         return bool(getattr(error, "retryable", False))
+    if is_forgotten_upload(error):
+        return True
     if isinstance(error, api.GoogleAPICallError):
         reason = reason_of(error)
         if isinstance(error, api.ServerError | api.TooManyRequests):
@@ -150,6 +155,16 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(
         error, requests.exceptions.RequestException | ConnectionError | json.JSONDecodeError
     )
+
+
+def is_forgotten_upload(error: BaseException) -> bool:
+    """A resumable upload whose session is gone, as happens now and then: another begins anew.
+
+    Issues of Google's own libraries tell of it (googleapis/python-storage#26); they leave it to
+    their callers.
+    """
+    url = str(getattr(getattr(error, "response", None), "url", ""))
+    return getattr(error, "code", None) in (404, 410) and "upload_id=" in url
 
 
 def reason_of(error: BaseException) -> str:
@@ -169,8 +184,8 @@ def translated(error: Exception, what: str) -> HauserpyError:
         return error
     told = f"{what}: {_first_line(error)}"
     reason = reason_of(error)
-    if reason in _QUOTA_REASONS:
-        return DestinationUnavailable(told, "Wait, or ask for more quota in the Google console.")
+    if reason in QUOTA_REASONS:
+        return DestinationUnavailable(told, FOR_QUOTA)
     if is_passing(error):
         return DestinationUnavailable(told, _ON_GOOGLE)
     if isinstance(error, api.Forbidden | api.Unauthorized):

@@ -243,12 +243,12 @@ class GcsStore:
             return self._calls.attempt(request)
         except (api.PreconditionFailed, api.Conflict) as error:
             raise Conflict from error
-        except api.NotFound as error:
-            raise ConfigError(
-                f"{self.place}: {what}: there is no bucket {self._bucket}.",
-                "Set Bucket in [gcs] to a bucket that exists, or create it.",
-            ) from error
         except Exception as error:
+            if isinstance(error, api.NotFound) and not gcp.is_forgotten_upload(error):
+                raise ConfigError(
+                    f"{self.place}: {what}: there is no bucket {self._bucket}.",
+                    "Set Bucket in [gcs] to a bucket that exists, or create it.",
+                ) from error
             if type(error).__name__ == "DataCorruption":
                 raise DestinationUnavailable(
                     f"{self.place}: {what}: its checksum was wrong after the transfer.",

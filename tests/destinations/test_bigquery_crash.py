@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from hauserpy.destinations.bigquery import bucket, staging
 from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import DestinationUnavailable, LedgerMoved
 from hauserpy.fields import catalogue
@@ -102,6 +103,24 @@ def test_through_a_bucket_lost_requests_are_made_again(
     assert fault.reached.is_set()
     assert bq.texts() == expected_texts(0)
     assert bq.objects() == [] and bq.leftovers() == []
+
+
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("through", [False, True], ids=["direct", "bucket"])
+def test_an_upload_whose_session_is_lost_begins_anew(
+    bq: World, status: int, through: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "_LARGE", 0)
+    monkeypatch.setattr(staging, "_MULTIPART_BELOW", 0)
+    # From so many bytes on, Google's clients make an upload resumable.
+    monkeypatch.setattr("google.cloud.storage.blob._MAX_MULTIPART_SIZE", 0)
+    monkeypatch.setattr("google.cloud.bigquery.client._MAX_MULTIPART_SIZE", 0)
+    settings = bq.settings(gcs={"bucket": bq.bucket()}) if through else bq.settings()
+    destination, layout = bq.ready(settings)
+    fault = bq.server.faults.add("^PUT /upload", "status", status=status, reason="notFound")
+    bq.load(destination, layout, 0)
+    assert fault.reached.is_set()
+    assert bq.texts() == expected_texts(0)
 
 
 def test_a_404_right_after_a_409_passes(bq: World) -> None:

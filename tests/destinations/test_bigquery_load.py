@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from hauserpy.destinations.bigquery import BigQuery
+from hauserpy.destinations.bigquery import BigQuery, tries
+from hauserpy.destinations.bigquery.jobs import JobFailed, Jobs
 from hauserpy.entries import EntryKind
 from hauserpy.errors import DestinationRefused, DestinationUnavailable, HauserHasRun, LedgerMoved
 from hauserpy.fields import catalogue
@@ -344,7 +346,10 @@ def _between(ledger: Ledger, number: int) -> frozenset[str]:
     return ledger.loads_in(Window(start, window(number).stop))
 
 
-def test_a_conflict_that_persists_is_given_up_in_the_end(bq: World) -> None:
+def test_a_conflict_that_persists_is_given_up_in_the_end(
+    bq: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tries, "_PATIENCE_SECONDS", 5.0)
     destination, layout = bq.ready()
     gate = bq.server.gates.add("^COMMIT", f"holder-{bq.dataset}")
     text = "BEGIN TRANSACTION; UPDATE fs_sync_lock SET LoadId = 'x' WHERE TRUE; COMMIT TRANSACTION"
@@ -356,6 +361,53 @@ def test_a_conflict_that_persists_is_given_up_in_the_end(bq: World) -> None:
     assert bq.leftovers() == []
     bq.load(destination, layout, 0)
     assert bq.texts() == expected_texts(0)
+
+
+def test_a_large_load_of_another_is_waited_for(bq: World) -> None:
+    """BigQuery cancels a transaction that meets another one, and does not have it wait."""
+    slept: list[float] = []
+    release_after = 12
+    gate = bq.server.gates.add("^COMMIT", f"holder-{bq.dataset}")
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if sum(s > 10 for s in slept) == release_after:
+            gate.release()
+        time.sleep(0.01)
+
+    destination, layout = bq.ready(sleep=sleep)
+    text = "BEGIN TRANSACTION; UPDATE fs_sync_lock SET LoadId = 'x' WHERE TRUE; COMMIT TRANSACTION"
+    _start(bq, f"holder-{bq.dataset}", text)
+    assert gate.reached.wait(10)
+    bq.load(destination, layout, 0)
+    assert bq.texts() == expected_texts(0)
+    assert max(slept) <= 30 and sum(s > 10 for s in slept) >= release_after
+
+
+@pytest.mark.parametrize("reason", ["quotaExceeded", "dailyLimitExceeded"])
+def test_a_quota_that_is_used_up_is_exit_4_and_not_tried_again(
+    bq: World, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination, layout = bq.ready()
+    begun = []
+
+    def ends(job: Any) -> Any:
+        begun.append(job.job_id)
+        raise JobFailed(job.job_id, reason, ["Quota exceeded: your project is over it"])
+
+    for kind in ("load", "commit"):
+        with monkeypatch.context() as patch:
+            wait = Jobs.wait
+            patch.setattr(
+                Jobs, "wait",
+                lambda self, job, kind=kind, wait=wait:
+                    ends(job) if f"_{kind}_" in job.job_id else wait(self, job),
+            )  # fmt: skip
+            with pytest.raises(DestinationUnavailable, match="Quota exceeded") as raised:
+                bq.load(destination, layout, 0)
+        assert raised.value.exit_code == 4 and "quota" in raised.value.instruction
+    assert len(begun) == 2
+    assert bq.leftovers() == []
 
 
 def test_hauser_that_runs_between_plan_and_commit_is_noticed_in_the_transaction(bq: World) -> None:

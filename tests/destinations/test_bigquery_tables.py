@@ -12,6 +12,7 @@ from hauserpy.entries import EntryKind
 from hauserpy.errors import ConfigError, DestinationRefused, LedgerUnreadable
 from hauserpy.fields import catalogue, table_columns
 from tests.destinations.bigquery_world import World, events, expected_texts, window
+from tests.standins.bigquery.fixtures import NOW
 
 
 def columns(bq: World) -> dict[str, tuple[str, str]]:
@@ -33,6 +34,39 @@ def test_a_new_table_is_partitioned_by_day_and_clustered_by_session(bq: World) -
 def test_without_an_expiration_partitions_stay(bq: World) -> None:
     bq.ready()
     assert "expirationMs" not in bq.server.table(bq.dataset, "fs_export")["timePartitioning"]
+
+
+OURS = ("fs_export", "fs_sync", "fs_sync_ledger", "fs_sync_lock")
+
+
+def expiring(bq: World) -> list[str]:
+    return [name for name in OURS if "expirationTime" in bq.server.table(bq.dataset, name)]
+
+
+def test_what_the_dataset_would_delete_in_the_end_stays(bq: World) -> None:
+    """Gone together, the tables would be taken for a first run."""
+    dataset = bq.server.service.catalog.dataset(bq.server.PROJECT, bq.dataset)
+    dataset.table_expiration = 86_400.0
+    bq.server.create_table(bq.dataset, "theirs", schema={"fields": []})
+    assert "expirationTime" in bq.server.table(bq.dataset, "theirs")
+    destination, layout = bq.ready()
+    assert expiring(bq) == []
+    bq.load(destination, layout, 0)
+    assert bq.texts() == expected_texts(0)
+
+
+def test_of_tables_that_are_there_those_of_the_state_stay_and_the_events_are_warned_of(
+    bq: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    bq.ready()
+    soon = {"expirationTime": str(int((NOW + timedelta(days=1)).timestamp() * 1000))}
+    for name in OURS:
+        found = bq.server.service.catalog.table(bq.server.PROJECT, bq.dataset, name)
+        bq.server.service.catalog.patch_table(found, soon, None)
+    bq.ready()
+    assert expiring(bq) == ["fs_export"], "which is for its owner to say"
+    (told,) = [r.getMessage() for r in caplog.records if "expires at" in r.getMessage()]
+    assert "fs_export expires at 2026-" in told and "expiration_timestamp = NULL" in told
 
 
 def test_sync_table_is_hausers_own(bq: World) -> None:

@@ -17,11 +17,12 @@ from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.destinations.bigquery.jobs import JobFailed, Jobs, OutcomeUnknown, labels
 from hauserpy.destinations.bigquery.plans import Plan, looks_for_lost
 from hauserpy.destinations.bigquery.schema import Export, quoted
-from hauserpy.destinations.bigquery.script import HAUSER, INSERTED, LOADED, LOCK, MOVED, transaction
+from hauserpy.destinations.bigquery.script import INSERTED, transaction
 from hauserpy.destinations.bigquery.staging import Staging, safe
 from hauserpy.destinations.bigquery.tables import Tables
+from hauserpy.destinations.bigquery.tries import Tries
 from hauserpy.entries import LedgerEntry
-from hauserpy.errors import DestinationRefused, DestinationUnavailable, LedgerMoved
+from hauserpy.errors import DestinationRefused, LedgerMoved
 from hauserpy.fields import Field, as_exported
 from hauserpy.layout import Compression, CustomVarsKind, Layout, StageFormat, TimeStyle
 from hauserpy.ledger import Ledger
@@ -32,9 +33,6 @@ _log = logging.getLogger(__name__)
 PART_BYTES = 256 * 1024 * 1024
 """Of gzip: a file may have 4 GB and is read by one worker, since gzip cannot be split (page
 "Loading JSON data"), so a large bundle is several files."""
-
-_ATTEMPTS = 8
-_LONGEST_PAUSE_SECONDS = 30.0
 
 
 class BigQuery:
@@ -149,8 +147,9 @@ class BigQuery:
 
     def advance(self, checkpoint: datetime, *, expected: frozenset[str]) -> None:
         load = f"advance-{uuid.uuid4()}"
-        for attempt in range(_ATTEMPTS):
-            stored = self._stored if attempt == 0 and self._stored else self._read()
+        tries = self._tries("the checkpoint")
+        while True:
+            stored = self._stored if not tries.failures and self._stored else self._read()
             ledger = self._trusted(stored)
             if ledger.checkpoint is not None and ledger.checkpoint >= checkpoint:
                 return
@@ -158,13 +157,12 @@ class BigQuery:
                 s, self._trusted(s), load, checkpoint, expected,
                 scope=scope.encode(self._scope)))  # fmt: skip
             try:
-                self._run(plan, attempt)
+                self._run(plan, tries.failures)
             except JobFailed as failed:
-                self._tolerate(failed, "the checkpoint", attempt)
+                tries.after(failed)
             else:
                 self._stored = plans.stored_after(self._stored or stored, plan)
                 return
-        raise self._exhausted("the checkpoint")
 
     def checks(self) -> Iterator[Check]:
         return checks.run(self._settings, self._connection, self._tables, self._staging.bucket)
@@ -224,9 +222,10 @@ class BigQuery:
     ) -> LedgerEntry:
         """Carry out ``plan``, or what is planned ``again`` when the ledger has moved."""
         what = f"bundle {entry.bundle}"
-        for attempt in range(_ATTEMPTS):
+        tries = self._tries(what)
+        while True:
             try:
-                self._run(plan, attempt, entry.bundle, staging)
+                self._run(plan, tries.failures, entry.bundle, staging)
             except JobFailed as failed:
                 stored = self._read()
                 if (already := _own(stored, entry.load)) is not None:
@@ -237,12 +236,11 @@ class BigQuery:
                         " nothing was loaded.",
                         "Run again; if it stays so, please report it with the bundle's id.",
                     ) from failed
-                self._tolerate(failed, what, attempt)
+                tries.after(failed)
                 plan = self._fresh(self._stored or stored, again)
             else:
                 self._stored = plans.stored_after(self._stored or sql.Stored(), plan)
                 return entry
-        raise self._exhausted(what)
 
     def _run(self, plan: Plan, attempt: int, bundle: str = "", staging: str | None = None) -> None:
         """One transaction, as one job. Its id carries the load and a token of this call, so that
@@ -257,25 +255,8 @@ class BigQuery:
             labels(bundle),
         )
 
-    def _tolerate(self, failed: JobFailed, what: str, attempt: int) -> None:
-        """Returns, after a pause, when another attempt may go well."""
-        if any(failed.says(text) for text in (MOVED, LOADED, HAUSER, LOCK)):
-            # What is wrong shows when the ledger is read again.
-            return
-        if not failed.passing:
-            raise DestinationRefused(
-                f"{what}: BigQuery refuses the transaction: {failed}; nothing was written.",
-                f"Look at job {failed.job_id} in the Google console.",
-            ) from failed
-        _log.info("%s: %s; trying again", what, failed)
-        self._sleep(min(2.0**attempt * (0.5 + uuid.uuid4().int % 1000 / 1000),
-                        _LONGEST_PAUSE_SECONDS))  # fmt: skip
-
-    def _exhausted(self, what: str) -> DestinationUnavailable:
-        return DestinationUnavailable(
-            f"{what}: other transactions on {self._tables.names.lock} keep coming first.",
-            "Run again when fewer runs load into this table at once.",
-        )
+    def _tries(self, what: str) -> Tries:
+        return Tries(what, self._tables.names.lock, self._sleep)
 
     def _warn_of_expiry(self, entry: LedgerEntry, export: Export) -> None:
         kept = export.expiration

@@ -48,6 +48,11 @@ class JobFailed(Exception):
         """Whether the same may go well in a while."""
         return self.conflict or self.reason in _PASSING
 
+    @property
+    def quota(self) -> bool:
+        """Whether something is used up, which comes back."""
+        return self.reason in gcp.QUOTA_REASONS
+
     def says(self, text: str) -> bool:
         return any(text in e for e in self.errors)
 
@@ -128,7 +133,7 @@ class Jobs:
                 # Ours: of an attempt whose answer was lost.
                 return self._find(job_id, certain=True)
             except Exception as error:
-                if not gcp.is_passing(error) and not _is_forgotten_upload(error):
+                if not gcp.is_passing(error):
                     raise
                 found = self._find(job_id, certain=False)
                 if found is None:
@@ -177,12 +182,6 @@ class Jobs:
                 raise ServiceUnavailable(f"job {job_id} is not found yet") from error  # type: ignore[no-untyped-call]
 
         return self._connection.call(f"the state of job {job_id} cannot be learnt", look)
-
-
-def _is_forgotten_upload(error: Exception) -> bool:
-    """A resumable upload whose session is gone: a repeated last chunk finds nobody."""
-    url = str(getattr(getattr(error, "response", None), "url", ""))
-    return getattr(error, "code", None) in (404, 410) and "/upload/" in url
 
 
 def label(text: str) -> str:

@@ -183,6 +183,10 @@ class Staging:
             _log.warning("bundle %s: %s; trying again", entry.bundle, failed)
             return
         told = " ".join(failed.errors[:_DETAILS])
+        if failed.quota:
+            raise DestinationUnavailable(
+                f"bundle {entry.bundle}: its rows are not taken: {told}", gcp.FOR_QUOTA
+            ) from failed
         raise DestinationRefused(
             f"bundle {entry.bundle}: BigQuery does not take its rows: {told}",
             f"Look at job {failed.job_id} in the Google console.",

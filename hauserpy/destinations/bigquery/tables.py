@@ -15,6 +15,7 @@ from hauserpy.destinations.bigquery.schema import TYPES, Export, Names, quoted
 from hauserpy.errors import DestinationRefused, DestinationUnavailable
 from hauserpy.fields import EVENT_START, Field, reconcile, table_columns
 from hauserpy.layout import Column, FieldType
+from hauserpy.model import rfc3339
 
 _log = logging.getLogger(__name__)
 
@@ -56,9 +57,9 @@ class Tables:
 
         return self._connection.call(f"table {name} cannot be read", look)
 
-    def create(self, table: Any) -> None:
-        """Create it unless it is there."""
-        self._connection.call(
+    def create(self, table: Any) -> Any:
+        """The table, created unless it is there."""
+        return self._connection.call(
             f"table {table.reference} cannot be created",
             lambda: self._connection.client.create_table(
                 table, exists_ok=True, retry=None, timeout=gcp.TIMEOUT_SECONDS
@@ -82,11 +83,18 @@ class Tables:
         for _ in range(_PATCH_ATTEMPTS):
             found = self.find(self.names.export)
             if found is None:
-                self.create(self._new_export(wanted))
+                self._keep(self.create(self._new_export(wanted)))
                 continue
             columns, missing = self.reconciled(found, wanted)
             strict = [f.name for f in found.schema if f.mode == "REQUIRED"]
             if not missing and not strict:
+                if found.expires is not None:
+                    _log.warning(
+                        "table %s expires at %s, and with it all its rows; ALTER TABLE … SET OPTIONS"
+                        " (expiration_timestamp = NULL) keeps it",
+                        self.names.export,
+                        rfc3339(found.expires),
+                    )
                 return self._as_export(found, columns)
             self._patch(found, missing)
         raise DestinationUnavailable(
@@ -149,7 +157,6 @@ class Tables:
         Every REQUIRED column is relaxed, the user's own as well, since they get NULL. Both changes
         are allowed on a table with rows (page "Modifying table schemas").
         """
-        from google.api_core.exceptions import PreconditionFailed
         from google.cloud import bigquery
 
         _log.info(
@@ -164,16 +171,21 @@ class Tables:
             for f in found.schema
         ]
         found.schema = [*kept, *self._schema(missing)]
+        self._alter(found, "schema", f"the columns of table {self.names.export} cannot be extended")
+
+    def _alter(self, table: Any, what: str, otherwise: str) -> None:
+        """Nothing happens where someone else has altered it since it was read."""
+        from google.api_core.exceptions import PreconditionFailed
 
         def patch() -> None:
             try:
                 self._connection.client.update_table(
-                    found, ["schema"], retry=None, timeout=gcp.TIMEOUT_SECONDS
+                    table, [what], retry=None, timeout=gcp.TIMEOUT_SECONDS
                 )
             except PreconditionFailed:
-                _log.info("table %s was altered meanwhile", self.names.export)
+                _log.info("table %s was altered meanwhile", table.reference)
 
-        self._connection.call(f"the columns of table {self.names.export} cannot be extended", patch)
+        self._connection.call(otherwise, patch)
 
     def _as_export(self, found: Any, columns: tuple[Column, ...]) -> Export:
         name = next(c.name for c in columns if c.type is FieldType.CUSTOM_VARS)
@@ -206,7 +218,7 @@ class Tables:
         return found
 
     def ensure_state(self, found: Mapping[str, Any], run: Callable[[str], None]) -> None:
-        """SyncTable as hauser makes it, the ledger, and last the lock with its row.
+        """SyncTable as hauser makes it, the ledger, and last the lock with its row; none expires.
 
         ``found`` is what `state` told; ``run`` runs a statement as a job.
         """
@@ -218,9 +230,26 @@ class Tables:
         ):
             if found[name] is None:
                 schema = [bigquery.SchemaField(n, TYPES[t], mode) for n, t in columns.items()]
-                self.create(bigquery.Table(name, schema=schema))
-        if found[self.names.lock] is None:
+                self._keep(self.create(bigquery.Table(name, schema=schema)))
+            else:
+                self._keep(found[name])
+        lock = found[self.names.lock]
+        if lock is None:
             run(queries.create_lock(self.names.lock))
+            lock = self.find(self.names.lock)
+        self._keep(lock)
+
+    def _keep(self, table: Any) -> None:
+        """Take its expiration from a table: a dataset may give one to all its new tables, and a
+        ledger that vanishes after a while is taken for one that has never been (page "Managing
+        tables", under default table expiration)."""
+        if table is None or table.expires is None:
+            return
+        _log.info("table %s no longer expires", table.reference)
+        table.expires = None
+        self._alter(
+            table, "expires", f"the expiration of table {table.reference} cannot be removed"
+        )
 
     def _refuse_strange(self, name: str, found: Any) -> None:
         if found is None:

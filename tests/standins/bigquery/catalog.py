@@ -77,6 +77,8 @@ class Dataset:
     name: str
     location: str
     tables: dict[str, Table] = field(default_factory=dict)
+    table_expiration: float | None = None
+    """Seconds after which new tables are gone, unless they come with an expiration of their own."""
 
 
 class Catalog:
@@ -153,6 +155,9 @@ class Catalog:
                 {k: v for k, v in body.items() if k not in ("schema", "tableReference")},
                 created=self.clock(),
             )  # fmt: skip
+            if home.table_expiration is not None:
+                gone = self.clock() + home.table_expiration
+                made.resource.setdefault("expirationTime", str(int(gone * 1000)))
             _check_partitioning(made)
             columns = [
                 f'"{f["name"]}" {duck_type(f["type"])}'
@@ -183,7 +188,10 @@ class Catalog:
                 raise Refused("conditionNotMet", "Precondition check failed.")
             for key, value in body.items():
                 if key in _PATCHABLE and key != "schema":
-                    table.resource[key] = value
+                    if value is None:
+                        table.resource.pop(key, None)
+                    else:
+                        table.resource[key] = value
             if "schema" in body:
                 self._patch_schema(table, [_field(f) for f in body["schema"]["fields"]])
             table.version += 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from typing import Any
+
+import google_crc32c
 
 from tests.standins.bigquery.errors import Refused, not_found
 
@@ -36,11 +39,13 @@ class Objects:
             return self._describe(bucket, name)
 
     def _describe(self, bucket: str, name: str) -> dict[str, Any]:
+        content = self._buckets[bucket][name]
         return {
             "kind": "storage#object",
             "bucket": bucket,
             "name": name,
-            "size": str(len(self._buckets[bucket][name])),
+            "size": str(len(content)),
+            "crc32c": base64.b64encode(google_crc32c.Checksum(content).digest()).decode(),
             "generation": str(self._generation),
         }
 
