@@ -80,6 +80,8 @@ def test_what_contradicts_is_refused(read: Read, text: str, reason: str) -> None
         ('Provider = "gcp"\n[gcs]\nEndpoint = "https://h"', ["gcs.Endpoint"]),
         ('Provider = "aws"\n[redshift]\nSslMode = "disable"\nSslRootCert = "x"', ["redshift.SslRootCert"]),
         ('Provider = "aws"\n[redshift]\nPassword = "p"\nWorkgroup = "w"', ["redshift.Password"]),
+        ('Provider = "aws"\n[redshift]\nUser = "u"\nWorkgroup = "w"', ["redshift.User"]),
+        ('Provider = "aws"\n[redshift]\nUser = "u"\nClusterIdentifier = "c"', []),
         ('Provider = "aws"\n[redshift]\nPassword = "p"', []),
     ],
 )  # fmt: skip

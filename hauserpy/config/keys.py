@@ -152,7 +152,7 @@ REDSHIFT = (
     Key("Host", kinds.text(), "The cluster's or workgroup's host.", "redshift", "host"),
     Key("Port", kinds.whole(1, 65535, as_text=True), "Its port.", "redshift", "port"),
     Key("DB", kinds.text(), "The database.", "redshift", "db"),
-    Key("User", kinds.text(), "Who logs in.", "redshift", "user"),
+    Key("User", kinds.text(), "Who logs in; with Workgroup, the IAM identity.", "redshift", "user", scope=scopes.USER),
     Key("Password", kinds.secret(), "The user's password.", "redshift", "password", scope=scopes.PASSWORD),
     Key("Credentials", kinds.secret(), "What COPY reads S3 with, as hauser has it.", "redshift", "credentials"),
     Key("IamRole", kinds.optional(), "What COPY reads S3 with: the role's ARN, or default.", "redshift", "iam_role"),

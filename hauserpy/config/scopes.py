@@ -54,6 +54,10 @@ TLS = Scope(
     lambda s: s.redshift.ssl_mode not in {"disable", "allow", "prefer"},
     lambda s: f'with SslMode = "{s.redshift.ssl_mode}"',
 )
+USER = Scope(
+    lambda s: not s.redshift.workgroup or bool(s.redshift.cluster_identifier),
+    lambda _: "with Workgroup: Serverless makes the user of the IAM identity, as IAMR:<role>",
+)
 PASSWORD = Scope(
     lambda s: not (s.redshift.cluster_identifier or s.redshift.workgroup),
     lambda _: "with ClusterIdentifier or Workgroup: they give temporary credentials",

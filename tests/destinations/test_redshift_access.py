@@ -224,6 +224,7 @@ def test_a_refusal_without_reasons_says_what_redshift_said(world: World) -> None
         ("XX000", "S3ServiceException:x,Status 404,Error NoSuchBucket", ConfigError),
         ("XX000", "S3ServiceException:x,Status 404,Error NoSuchKey", DestinationUnavailable),
         ("XX000", "S3ServiceException:x,Status 503,Error SlowDown", DestinationUnavailable),
+        ("XX000", "S3CurlException: timed out, CurlError 28, CanRetry 1", DestinationUnavailable),
         ("53100", "Disk Full", DestinationUnavailable),
         ("25006", "cannot execute COPY in a read-only transaction", DestinationUnavailable),
         ("42601", 'syntax error at or near "credentials"', DestinationRefused),

@@ -101,6 +101,13 @@ def of_statement(error: psycopg2.Error, scrub: Scrubber) -> Exception:
         return Passing(text)
     if _LOAD_FAILED.search(text):
         return LoadFailed(text)
+    if "S3CurlException" in text:
+        # COPY has tried it again for many minutes by itself.
+        return DestinationUnavailable(
+            f"COPY does not reach S3: {text}.",
+            "With enhanced VPC routing, or in a workgroup without a way out, the VPC needs an"
+            " endpoint for S3. Else run again later.",
+        )
     if "S3ServiceException" in text or (
         code.startswith("XX") and re.search(r"IAM [Rr]ole|[Aa]ssume|get credentials", text)
     ):
