@@ -8,6 +8,7 @@ how a double is written, since the rule itself says "as orjson writes it".
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -279,7 +280,7 @@ def written_time(moment: datetime, style: TimeStyle) -> str:
 
 
 def _clean(value: Any, column: str, changes: Counter[tuple[str, str]]) -> Any:
-    """Rule 5, at any depth; a key that would become another one gets U+FFFD until it does not."""
+    """Rule 5, at any depth; a key that would become another one gets U+FFFD, or that and a number from 2 on."""
     if isinstance(value, str):
         cleaned = value.replace("\0", "")
         changes["nul_removed", column] += cleaned != value
@@ -291,9 +292,10 @@ def _clean(value: Any, column: str, changes: Counter[tuple[str, str]]) -> Any:
     if isinstance(value, dict):
         made: dict[str, Any] = {}
         for key, inner in value.items():
-            name = _clean(key, column, changes)
+            name = base = _clean(key, column, changes)
+            behind = itertools.chain(["\ufffd"], (f"\ufffd{n}" for n in itertools.count(2)))
             while name != key and (name in value or name in made):
-                name += "\ufffd"
+                name = base + next(behind)
             made[name] = _clean(inner, column, changes)
         return made
     return value

@@ -75,6 +75,18 @@ class Stretch:
             else:
                 yield replace(part, offset=offset)
 
+    def cut(self, at: int) -> tuple[Stretch, Stretch] | None:
+        """What is before a record that begins at ``at``, and the rest; None when nothing is."""
+        text = b"".join(self.pieces)
+        before = text[:at].rstrip(_SPACE).removesuffix(b",").rstrip(_SPACE)
+        if not before:
+            return None
+        head = Stretch(
+            (before,), len(before), self.offset, last=False, separator=text[len(before) : at]
+        )
+        rest = text[at:]
+        return head, replace(self, pieces=(rest,), size=len(rest), offset=self.offset + at)
+
     def joined(self, following: Stretch) -> Stretch:
         """Both as one: what to parse when the border between them was not real."""
         return Stretch(
@@ -241,6 +253,8 @@ class _Cutter:
         for start in (near, 0) if lead else ():
             if border := _before_lead(held.between(start, limit + len(lead)), lead):
                 return start + border[0], start + border[1]
+        # The record that it was taken from was another kind than those of this batch.
+        self._lead = None
         for start in (near, 0):
             borders = list(_BORDER.finditer(held.between(start, limit + 1)))
             if borders:

@@ -98,6 +98,7 @@ class Pool:
         """
         source = Guarded(batches)
         queue: deque[_Ticket] = deque()
+        mender: Converter | None = None
         try:
             here = self._converter(job, source) if self._is_small(source) else None
             room = self._count * _SLOTS_A_WORKER if here is None else 1
@@ -116,7 +117,9 @@ class Pool:
                 ticket = queue.popleft()
                 result = self._result_of(ticket)
                 if isinstance(result, Unproved):
-                    queue.appendleft(self._joined(job, ticket, queue, source, result))
+                    mender = mender or Converter(job, self._form)
+                    mended = self._mended(mender, job, ticket, queue, source, result)
+                    queue.extendleft(reversed(mended))
                     continue
                 if isinstance(result, Crowded):
                     yield from _by_smaller(job, ticket.stretch, result)
@@ -145,32 +148,37 @@ class Pool:
         several = self._converted_here >= _FEW_BATCHES or source.has_more_than(_FEW_BATCHES)
         return Converter(job, self._form, learns=several)
 
-    def _joined(
+    def _mended(
         self,
+        mender: Converter,
         job: Job,
         ticket: _Ticket,
         queue: deque[_Ticket],
         source: Guarded,
         unproved: Unproved,
-    ) -> _Ticket:
+    ) -> list[_Ticket]:
+        """The whole records of a batch that ends within one, and that one with what follows it, so
+        that no more is held than a record and a batch."""
         record_at = unproved.offset - ticket.stretch.offset
         if ticket.stretch.size - record_at > job.most_record_bytes:
             raise CorruptBundle(
                 f"a record is larger than MaxRecordBytes ({job.most_record_bytes} bytes)",
                 offset=unproved.offset,
             )
+        whole, open_ = ticket.stretch.cut(record_at) or (None, ticket.stretch)
         # Twice as much each time: one by one, a record of many batches would be parsed as often.
-        enough = 2 * ticket.stretch.size
-        joined = ticket.stretch
+        enough = 2 * open_.size
+        joined = open_
         while joined.size < enough:
             stretch = self._following(queue, source)
             if stretch is None:
                 break
             joined = joined.joined(stretch)
-        if joined is ticket.stretch:
+        if joined is open_:
             source.raise_its_error()
             raise CorruptBundle("the array is cut short", offset=unproved.offset)
-        return _Ticket(joined, _done_here(Converter(job), joined))
+        parts = [joined] if whole is None else [whole, joined]
+        return [_Ticket(part, _done_here(mender, part)) for part in parts]
 
     def _following(self, queue: deque[_Ticket], source: Guarded) -> Stretch | None:
         if not queue:
@@ -318,7 +326,11 @@ class Pool:
 def _done_here(converter: Converter, stretch: Stretch) -> _Result:
     try:
         return converter.convert(stretch.batch())
-    except (Unproved, Crowded, HauserpyError) as error:
+    except (Unproved, Crowded) as told:
+        # Its frames would keep what was parsed, and those of the results before this one.
+        told.__traceback__ = told.__context__ = None
+        return told
+    except HauserpyError as error:
         return error
 
 

@@ -23,9 +23,11 @@ from hauserpy.staging.copies import COMMA, DOT, NUMBERS, TIME, Escaped, checked,
 from hauserpy.transform import Rows
 
 _INTEGERS = (FieldType.INT64, FieldType.INT32)
-_MOST_REMEMBERED = 1 << 14
+_MOST_BYTES = 1 << 20
+"""Of the values of one column that are remembered, in which each counts `_EACH` more."""
+_EACH = 64
 _LONGEST_REMEMBERED = 200
-"""Characters: long texts seldom come twice, and thousands of them would fill the memory."""
+"""Characters: longer texts seldom come twice."""
 _QUOTE = ord('"')
 _SPECIAL = '",\n\r'
 """What makes a field need quotes. A lone CR as well: readers may take it for a line's end."""
@@ -153,16 +155,19 @@ class _Quoted(dict[Any, bytes]):
     def __init__(self, null: bytes, empty: bytes) -> None:
         super().__init__()
         self._always = {None: null, "": empty}
+        self._bytes = 0
         self.update(self._always)
 
     def fields(self, values: Sequence[Any]) -> list[bytes]:
-        if len(self) > _MOST_REMEMBERED:
+        if self._bytes > _MOST_BYTES:
             self.clear()
             self.update(self._always)
+            self._bytes = 0
         return list(map(self.__getitem__, values))
 
     def __missing__(self, value: str) -> bytes:
         made = _quoted(value)
         if len(value) <= _LONGEST_REMEMBERED:
             self[value] = made
+            self._bytes += len(made) + _EACH
         return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -35,11 +36,13 @@ def clean(value: Any, column: str, changes: Changes) -> Any:
         return [clean(v, column, changes) for v in value]
     if isinstance(value, dict):
         made: dict[str, Any] = {}
+        often: Counter[str] = Counter()
         for key, inner in value.items():
-            name = _clean_text(key, column, changes)
-            # Two keys must not become one.
+            base = name = _clean_text(key, column, changes)
+            # Two keys must not become one. Numbered, since ever longer ones would be quadratic.
             while name != key and (name in value or name in made):
-                name += _REPLACEMENT
+                often[base] += 1
+                name = f"{base}{_REPLACEMENT}{often[base] if often[base] > 1 else ''}"
             made[name] = clean(inner, column, changes)
         return made
     return value

@@ -11,6 +11,8 @@ from hauserpy.decode.digits import OF_INT64, has_run
 from hauserpy.layout import CustomVarsKind, FieldType, Layout
 
 _MOST_KEYS = 1 << 16
+_LONGEST_KEY = 100
+"""Characters: thousands of longer ones would fill the memory."""
 
 
 class Folder:
@@ -34,7 +36,7 @@ class Folder:
         found = {key for key in fresh if key.lower() in self._in_lower_case}
         if len(self._custom_keys) > _MOST_KEYS:
             self._custom_keys.clear()
-        self._custom_keys |= fresh - found
+        self._custom_keys.update(key for key in fresh - found if len(key) <= _LONGEST_KEY)
         return found
 
     def texts(self, customs: Sequence[dict[str, Any]], care: set[int]) -> list[bytes]:

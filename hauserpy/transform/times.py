@@ -17,6 +17,8 @@ _GRAMMAR = re.compile(
     re.ASCII,
 )
 _MOST_REMEMBERED = 1 << 16
+_LONGEST_REMEMBERED = 64
+"""Characters: a fraction may have any number of digits."""
 
 
 class Unfit(Exception):
@@ -182,7 +184,8 @@ class Times(dict[Any, "bytes | None"]):
         written = self._instants.one(text)
         if len(self) > _MOST_REMEMBERED:
             self._forget()
-        self[text] = written
+        if len(text) <= _LONGEST_REMEMBERED:
+            self[text] = written
         return written
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -21,7 +22,7 @@ import pytest
 
 from hauserpy.decode import form, reader
 from hauserpy.decode.form import Form
-from hauserpy.decode.records import Records, parse
+from hauserpy.decode.records import Records, Unproved, parse
 from hauserpy.decode.split import Batch, Stretch
 from hauserpy.errors import WorkerDied
 from hauserpy.layout import Compression, CustomVarsKind, Layout, StageFormat
@@ -407,6 +408,40 @@ def test_a_batch_of_very_many_records_is_converted_in_smaller_ones(workers: int)
     assert len(lines) == 201_002
     assert len(set(lines[1002:])) == 1
     assert job_rows[1] == text
+
+
+@pytest.mark.parametrize("lead", ["other", "nested"])
+def test_where_all_borders_are_false_no_more_is_held_than_some_batches(
+    lead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nested objects begin like the records, or no record begins like the first one."""
+    first = "a" if lead == "nested" else "x"
+    record = json.dumps({"a": [{first: 1}] * 200, "b_str": "end"}, separators=(",", ":"))
+    records = ['{"evt_first":1}'] * (lead == "other") + [record] * 400
+    text = f"[{','.join(records)}]".encode()
+    largest, told = 0, []
+    convert, result_of = Converter.convert, Pool._result_of
+
+    def counted(self: Converter, batch: Batch) -> Converted:
+        nonlocal largest
+        largest = max(largest, len(batch.text))
+        return convert(self, batch)
+
+    def kept(self: Pool, ticket: Any) -> Any:
+        result = result_of(self, ticket)
+        if isinstance(result, Unproved):
+            told.append(weakref.ref(result))
+        return result
+
+    monkeypatch.setattr(Converter, "convert", counted)
+    monkeypatch.setattr(Pool, "_result_of", kept)
+    with closing(Pool(0)) as pool:
+        made = staged([text], LAYOUTS["raw"], pool=pool, batch_bytes=20_000)
+        alive = sum(one() is not None for one in told)
+    assert made.parts == [text] and made.staged.records == len(records)
+    assert len(told) > 20, "or nothing is shown"
+    assert largest < 5 * 20_000
+    assert alive <= 2, "each keeps what was parsed for it"
 
 
 def test_a_record_of_many_false_borders_is_parsed_few_times(

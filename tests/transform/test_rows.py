@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -123,6 +124,26 @@ def test_what_does_not_fit_is_null_and_kept_under_its_own_key(key: str, value: s
     found, changes = row(f'{{"a":1,"{key}":{value},"z":2}}')
     assert found == {"CustomVars": wanted}
     assert changes == {"unfit": {name: 1}}
+
+
+@pytest.mark.parametrize("keys", ["surrogates", "nuls"])
+def test_very_many_keys_that_become_equal_stay_apart_and_short(keys: str) -> None:
+    """Each of 4,000 once got one character more than the one before: 20 MB of them, in seconds."""
+    if keys == "surrogates":
+        names = [f"\\ud8{n // 256:02x}\\ud8{n % 256:02x}" for n in range(4000)]
+    else:
+        bits = [f"{n:012b}" for n in range(4000)]
+        names = [
+            "".join(
+                f"{c}\\u0000" if b == "1" else c for c, b in zip("abcdefghijkl", one, strict=True)
+            )
+            for one in bits
+        ]
+    text = ",".join(f'"{name}":{n}' for n, name in enumerate(names))
+    found, _ = row(f"{{{text}}}")
+    made = json.loads(found["CustomVars"])
+    assert list(made.values()) == list(range(4000))
+    assert max(map(len, made)) < 20
 
 
 def test_text_is_cleaned_and_counted() -> None:
