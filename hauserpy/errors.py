@@ -114,10 +114,18 @@ class CorruptBundle(BundleError):
         where = "of the compressed body" if compressed else "of the JSON text"
         name = f"bundle {bundle}" if bundle else "the bundle"
         since, until = window or ("…", "…")
+        instruction = (
+            "Run again later to fetch it anew. If it stays so, ask Fullstory, or give its window up with"
+            f" `hauserpy skip --since {since} --until {until} --reason …`, and sync goes on."
+        )
+        if "MaxRecordBytes" in problem:
+            # Nothing else of a bundle is wrong only because of what is configured.
+            instruction = (
+                f"It may well be whole: set MaxRecordBytes higher and run again. {instruction}"
+            )
         super().__init__(
             f"{name} is corrupt: {problem} (at byte {offset} {where}); nothing of it was loaded.",
-            "Run again later to fetch it anew. If it stays so, ask Fullstory, or give its window up with"
-            f" `hauserpy skip --since {since} --until {until} --reason …`, and sync goes on.",
+            instruction,
         )
 
     def of(self, bundle: str, since: str, until: str) -> CorruptBundle:

@@ -174,7 +174,7 @@ class Ledger:
 
 
 def _without(window: Window, loaded: Iterable[Window]) -> Iterator[Window]:
-    """``window`` minus the ``loaded`` ones, which are disjoint."""
+    """``window`` minus the ``loaded`` ones."""
     start = window.start
     for other in sorted(loaded):
         if start < other.start and start < window.stop:
@@ -197,8 +197,15 @@ class Step:
     expected: frozenset[str]
 
 
-def steps_for(ledger: Ledger, bundle: Bundle, *, replace_loaded: bool = False) -> tuple[Step, ...]:
-    """What to load of ``bundle``: nothing, the whole, or the parts that are not loaded yet.
+def steps_for(
+    ledger: Ledger,
+    bundle: Bundle,
+    *,
+    replace_loaded: bool = False,
+    planned: Iterable[Window] = (),
+) -> tuple[Step, ...]:
+    """What to load of ``bundle``: nothing, the whole, or the parts that are not loaded yet, nor
+    ``planned`` to be: disjoint windows, of bundles before this one.
 
     With ``replace_loaded``, windows that lie inside the bundle are loaded anew; one that reaches
     beyond it is kept, since a part of it cannot be replaced, except what has no rows known by
@@ -209,7 +216,8 @@ def steps_for(ledger: Ledger, bundle: Bundle, *, replace_loaded: bool = False) -
         keep = tuple(
             e for e in keep if e.kind not in _ROWLESS and not bundle.window.covers(e.window)
         )
-    windows = list(_without(bundle.window, (e.window for e in keep)))
+    taken = {*(e.window for e in keep), *(w for w in planned if w.overlaps(bundle.window))}
+    windows = list(_without(bundle.window, taken))
     if windows == [bundle.window]:
         return (Step(bundle, bundle.window, None, ledger.loads_in(bundle.window)),)
     # The strays come with one part, which a run that died may have loaded.

@@ -216,3 +216,17 @@ def refuse_baseline(ledger: Ledger, window: Window) -> None:
                 " its files cannot be replaced by window.",
                 "Backfill into another folder or bucket path instead.",
             )
+
+
+def refuse_part(altered: Iterable[LedgerEntry], window: Window) -> None:
+    """Raise DestinationRefused when ``window`` is a part of that of an entry whose file is there, but
+    not as it was loaded: it would go, and with it rows that the load does not bring."""
+    for entry in altered:
+        if entry.window.overlaps(window) and not window.covers(entry.window):
+            since, until = rfc3339(entry.window.start), rfc3339(entry.window.stop)
+            raise DestinationRefused(
+                f"{window} is a part of {entry.window}, whose file {entry.files[0].name} is not as it"
+                " was loaded; it would be removed.",
+                f"Load all of it (`hauserpy backfill --replace --since {since} --until {until}`), or"
+                " move the file away first.",
+            )

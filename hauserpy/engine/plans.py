@@ -62,23 +62,41 @@ class Sync:
         self._reporter = reporter
         self._start = start
         self._from_start = from_start
-        self._tells_before = tell_before and not from_start
+        self._tells_before = tell_before
         self.offered_until: datetime | None = None
 
     def steps(self, ledger: Ledger) -> Iterator[Sequence[Step]]:
         self.offered_until = None
-        if self._tells_before:
+        if self._from_start:
+            self._tell_left_out(ledger)
+        elif self._tells_before:
             self._tell_before(ledger)
         begin = self._start if self._from_start or ledger.checkpoint is None else ledger.checkpoint
         loaded = [e.window for e in ledger.entries]
+        planned: list[Window] = []
         for bundle in self._source.due(begin, loaded=loaded):
-            if steps := steps_for(ledger, bundle):
+            # Bundles overlap where an account's bundle length was changed.
+            planned = [w for w in planned if w.stop > bundle.window.start]
+            if steps := steps_for(ledger, bundle, planned=planned):
+                planned += [step.window for step in steps]
                 yield steps
             stop = bundle.window.stop
             self.offered_until = max(stop, self.offered_until or stop)
 
     def done(self, step: Step) -> None:
         """The checkpoint knows."""
+
+    def _tell_left_out(self, ledger: Ledger) -> None:
+        """With ``from_start``, since nothing else tells of it while sync goes on from there."""
+        if self._start is None or ledger.checkpoint is None:
+            return
+        reach = ledger.reach(ledger.checkpoint)
+        if self._start > reach:
+            since, until = rfc3339(reach), rfc3339(self._start)
+            self._reporter.note(
+                f"StartTime {until} lies past the checkpoint, and UseStartTime begins there."
+                f" `hauserpy backfill --since {since} --until {until}` loads what lies between."
+            )
 
     def _tell_before(self, ledger: Ledger) -> None:
         start = self._start
@@ -118,10 +136,13 @@ class Backfill:
 
     def steps(self, ledger: Ledger) -> Iterator[Sequence[Step]]:
         loaded = [e.window for e in ledger.entries]
+        planned: list[Window] = []
         for bundle in self._source.due(*self._span, loaded=loaded, replace=self._replaces):
             if self._replaces:
                 self._tell_kept(ledger, bundle)
-            steps = steps_for(ledger, bundle, replace_loaded=self._replaces)
+            planned = [w for w in planned if w.stop > bundle.window.start]
+            steps = steps_for(ledger, bundle, replace_loaded=self._replaces, planned=planned)
+            planned += [step.window for step in steps]
             # What was replaced already is not to be replaced again.
             if left := [step for step in steps if step.window not in self._done]:
                 for step in left:

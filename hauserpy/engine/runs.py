@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +21,7 @@ from hauserpy.errors import ConfigError, CorruptBundle, Interrupted, LedgerMoved
 from hauserpy.export.source import Source
 from hauserpy.fields import Field
 from hauserpy.layout import Layout
-from hauserpy.ledger import Ledger
+from hauserpy.ledger import Ledger, Step
 from hauserpy.model import BEGINNING, Window, rfc3339
 from hauserpy.owner import Owner, leftovers, owned_folder
 from hauserpy.pipeline.pool import Pool
@@ -116,7 +115,8 @@ def skip(plant: Plant, summary: Summary, window: Window, reason: str) -> None:
     plant.destination.prepare(plant.fields)
     ledger = _ledger(plant)
     reaches = ledger.checkpoint is not None and ledger.checkpoint >= window.start
-    for missing in ledger.missing(window):
+    moved = 0
+    while missing := next(iter(ledger.missing(window)), None):
         entry = LedgerEntry(
             window=missing,
             kind=EntryKind.SKIP,
@@ -125,13 +125,16 @@ def skip(plant: Plant, summary: Summary, window: Window, reason: str) -> None:
             loaded_at=plant.clock(),
             reason=reason,
         )
-        stored = plant.destination.load(
-            entry,
-            (),
-            expected=ledger.loads_in(missing),
-            checkpoint=ledger.reach(missing.stop) if reaches else None,
-        )
-        summary.loaded.append(stored)
+        checkpoint = ledger.reach(missing.stop) if reaches else None
+        expected = ledger.loads_in(missing)
+        try:
+            stored = plant.destination.load(entry, (), expected=expected, checkpoint=checkpoint)
+        except LedgerMoved:
+            moved += 1
+            if moved > _REPLANS:
+                raise
+        else:
+            summary.loaded.append(stored)
         ledger = _ledger(plant)
     summary.checkpoint = ledger.checkpoint
 
@@ -151,14 +154,25 @@ def _carry_out(
     try:
         if dry_run:
             ledger = _ledger(plant)
-            steps = itertools.islice(plan.steps(ledger), max_bundles)
-            summary.planned = list(itertools.chain.from_iterable(steps))
+            summary.planned = list(_of_first(max_bundles, plan.steps(ledger)))
             summary.checkpoint = ledger.checkpoint
         else:
             layout = plant.destination.prepare(plant.fields)
             _Run(plan, plant, summary, layout, max_bundles, origin).to_its_end()
     finally:
         summary.seconds = time.monotonic() - began
+
+
+def _of_first(
+    most: int | None, planned: Iterator[Sequence[Step]], begun: Iterable[str] = ()
+) -> Iterator[Step]:
+    """The steps of so many bundles, those among them of which a part was loaded before; None: all."""
+    counted = set(begun)
+    for steps in planned:
+        counted.add(steps[0].bundle.id)
+        if most is not None and len(counted) > most:
+            return
+        yield from steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +207,9 @@ class _Run:
 
     def _load_all(self) -> None:
         """Load what the ledger, as it is now, leaves to be done."""
-        ledger = self._pass_over(self._begun(_ledger(self.plant)))
+        ledger = self._begun(_ledger(self.plant))
         self.summary.checkpoint = ledger.checkpoint
+        ledger = self._pass_over(ledger)
         with self._line(ledger) as line:
             for ready in line:
                 ledger = self._load(ledger, ready)
@@ -206,9 +221,8 @@ class _Run:
     def _line(self, ledger: Ledger) -> Iterator[Line]:
         """What is to do, on its way."""
         plant = self.plant
-        begun = len({entry.bundle for entry in self.summary.loaded})
-        left = None if self.max_bundles is None else self.max_bundles - begun
-        steps = itertools.chain.from_iterable(itertools.islice(self.plan.steps(ledger), left))
+        begun = [entry.bundle for entry in self.summary.loaded]
+        steps = _of_first(self.max_bundles, self.plan.steps(ledger), begun)
         # Workers and files are of this line alone: a thread of it that hangs in a download is left
         # behind when another line begins, and must meet neither.
         with (

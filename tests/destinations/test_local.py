@@ -20,13 +20,13 @@ from hauserpy.destinations import files
 from hauserpy.destinations.local import Local
 from hauserpy.destinations.scope import Scope
 from hauserpy.entries import EntryKind, LedgerEntry
-from hauserpy.errors import DestinationUnavailable, DiskFull, HauserpyError
+from hauserpy.errors import DestinationRefused, DestinationUnavailable, DiskFull, HauserpyError
 from hauserpy.fields import catalogue
 from hauserpy.layout import Compression, StageFormat
 from hauserpy.ledger import Ledger
 from hauserpy.model import Part
 from hauserpy.owner import Owner
-from tests.destinations.bundles import Run, entry_for, events, hour, texts
+from tests.destinations.bundles import Run, entry_for, events, hour, hours, texts
 from tests.destinations.local_backing import LocalBacking
 from tests.destinations.makers import NOW
 
@@ -108,6 +108,21 @@ def test_a_file_that_is_gone_or_differs_is_not_loaded(backing: LocalBacking, run
         run.load(hour(number), tag="b", kind=EntryKind.BACKFILL)
     assert names(backing) == sorted(texts(0, 1, tag="b") + texts(2))
     assert len(run.destination.ledger().entries) == 3
+
+
+def test_an_altered_file_is_not_removed_by_a_load_of_a_part_of_its_window(
+    backing: LocalBacking, run: Run
+) -> None:
+    run.load(hours(0, 4))
+    (file,) = backing.folder.glob("*.csv")
+    mine = file.read_text() + "\n"
+    file.write_text(mine)
+    with pytest.raises(DestinationRefused, match=rf"{file.name} is not as it was") as raised:
+        run.load(hour(1), kind=EntryKind.BACKFILL)
+    assert "--since 2026-" in raised.value.instruction
+    assert [path.read_text() for path in backing.folder.glob("*.csv")] == [mine]
+    run.load(hours(0, 4), tag="b", kind=EntryKind.BACKFILL)
+    assert names(backing) == texts(0, 1, 2, 3, tag="b")
 
 
 def test_a_file_that_is_taken_away_while_it_waits_is_not_committed(

@@ -15,7 +15,12 @@ from hauserpy.destinations.objects import ABSENT, Conflict, Objects
 from hauserpy.destinations.objects.document import decode, encode
 from hauserpy.destinations.objects.leftovers import NOTES
 from hauserpy.entries import EntryKind, LedgerEntry, StoredFile
-from hauserpy.errors import DestinationUnavailable, LedgerMoved, LedgerUnreadable
+from hauserpy.errors import (
+    DestinationRefused,
+    DestinationUnavailable,
+    LedgerMoved,
+    LedgerUnreadable,
+)
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
 from hauserpy.model import Window, rfc3339
@@ -300,6 +305,19 @@ def test_an_entry_whose_object_is_gone_or_changed_is_not_loaded(
     run.load(hour(1), tag="b", kind=EntryKind.BACKFILL)
     assert names(backing) == sorted([*texts(0, 1, tag="b"), *texts(2)])
     assert run.destination.ledger().missing(hours(0, 3)) == ()
+
+
+def test_an_altered_object_is_not_removed_by_a_load_of_a_part_of_its_window(
+    backing: ObjectBacking, run: Run
+) -> None:
+    run.load(hours(0, 4))
+    mine = backing.bucket.get(PLAIN) + b"\n"
+    backing.bucket.put(PLAIN, mine)
+    with pytest.raises(DestinationRefused, match=f"{PLAIN} is not as it was"):
+        run.load(hour(1), kind=EntryKind.BACKFILL)
+    assert backing.bucket.get(PLAIN) == mine
+    run.load(hours(0, 4), tag="b", kind=EntryKind.BACKFILL)
+    assert names(backing) == texts(0, 1, 2, 3, tag="b")
 
 
 def test_many_objects_are_looked_for_by_listing(backing: ObjectBacking, run: Run) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hauserpy.engine.report import Summary
-from hauserpy.engine.runs import sync
+from hauserpy.engine.report import Silent, Summary
+from hauserpy.engine.runs import backfill, skip, sync
 from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import ApiUnavailable, BundleGone, CorruptBundle, Interrupted, LedgerMoved
 from hauserpy.ledger import Ledger, Step
@@ -34,6 +35,14 @@ def rows(base: Path) -> list[str]:
         for path in (base / "data").glob("*.csv")
         for row in read_rows(path)
     )
+
+
+class Noting(Silent):
+    def __init__(self, notes: list[str]) -> None:
+        self._notes = notes
+
+    def note(self, text: str) -> None:
+        self._notes.append(text)
 
 
 def whole(*numbers: int) -> list[str]:
@@ -77,6 +86,78 @@ def test_a_bundle_in_parts_is_loaded_once_whatever_dies_between_them(tmp_path: P
     assert [(e.window.start, e.records) for e in summary.loaded] == [(hour(1).stop, 0)]
     assert rows(tmp_path) == whole(0, 1)
     assert destination.ledger().checkpoint == hour(3).stop
+
+
+def test_a_bundle_half_of_which_is_loaded_is_tried_again_within_max_bundles(
+    tmp_path: Path,
+) -> None:
+    destination = folder_of(tmp_path)
+    synced(plant(Scripted([hour(1)]), destination, tmp_path))
+    gets = []
+
+    def fetch(step: Step, spool: Spool) -> None:
+        gets.append(step.bundle.id)
+        if len(gets) > 1:
+            raise CorruptBundle("it is cut short", offset=0, bundle=step.bundle.id)
+        spool.write(text_of(step.bundle))
+
+    made = with_fetch(plant(AROUND, destination, tmp_path), fetch)
+    with pytest.raises(CorruptBundle):
+        sync(made, Summary(), max_bundles=1)
+    assert gets == ["1", "1", "1"], "one part, the other, and that once more"
+    assert rows(tmp_path) == whole(0, 1)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_bundles_that_overlap_are_planned_and_fetched_once(tmp_path: Path, replace: bool) -> None:
+    def hours(first: int, last: int) -> Window:
+        return Window(hour(first).start, hour(last).start)
+
+    source = Scripted([hours(0, 4), hours(2, 6), hours(6, 8), hours(7, 9)])
+    made = plant(source, folder_of(tmp_path), tmp_path)
+    expected = [hours(0, 4), hours(4, 6), hours(6, 8), hours(8, 9)]
+    told, loaded = Summary(), Summary()
+    if replace:
+        synced(made)
+        source.fetched.clear()
+        backfill(made, loaded, hour(0).start, replace_loaded=True)
+        assert [e.window for e in loaded.loaded] == expected
+    else:
+        sync(made, told, dry_run=True)
+        assert [s.window for s in told.planned] == expected
+        sync(made, loaded)
+    assert [e.window for e in loaded.loaded] == expected
+    assert source.fetched == ["0", "1", "2", "3"]
+
+
+def test_a_start_past_the_checkpoint_tells_what_it_leaves_out(tmp_path: Path) -> None:
+    notes: list[str] = []
+    destination = folder_of(tmp_path)
+    sync(plant(Scripted(), destination, tmp_path), Summary(), max_bundles=1)
+    made = plant(Scripted(), destination, tmp_path)
+    made = replace(made, reporter=Noting(notes))
+    sync(made, Summary(), start=hour(3).start, from_start=True, max_bundles=1)
+    assert destination.ledger().checkpoint == hour(3).stop
+    assert len(notes) == 1
+    assert "backfill --since 2026-11-01T01:00:00Z --until 2026-11-01T03:00:00Z" in notes[0]
+    backfill(made, Summary(), hour(1).start, hour(3).start)
+    sync(made, Summary(), start=hour(4).start, from_start=True)
+    assert len(notes) == 1, "nothing is left out"
+
+
+def test_skip_beside_another_load_goes_on_with_what_is_left(tmp_path: Path) -> None:
+    destination, other = folder_of(tmp_path), folder_of(tmp_path)
+    made = plant(Scripted(), destination, tmp_path)
+
+    def first(entry: LedgerEntry) -> None:
+        destination.before_load = lambda entry: None
+        synced(plant(Scripted([hour(1)]), other, tmp_path))
+
+    destination.before_load = first
+    summary = Summary()
+    skip(made, summary, Window(hour(0).start, hour(3).start), "lost")
+    assert [e.window for e in summary.loaded] == [hour(0), hour(2)]
+    assert rows(tmp_path) == whole(0)
 
 
 def test_bundles_are_counted_not_their_parts(tmp_path: Path) -> None:

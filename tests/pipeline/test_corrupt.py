@@ -176,6 +176,7 @@ def test_the_largest_record_and_one_byte_more(
     assert right.staged.records == 3
     found = fault(body(1001), pool, tmp_path, layout, batch_bytes=batch_bytes, most=1000)
     assert found.problem == "a record is larger than MaxRecordBytes (1000 bytes)"
+    assert found.instruction.startswith("It may well be whole: set MaxRecordBytes higher")
 
 
 def test_the_pool_goes_on_after_a_corrupt_bundle(pool: Pool, tmp_path: Path) -> None:
