@@ -9,13 +9,15 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from hauserpy.errors import HauserpyError
-from hauserpy.export.http import Http
+from hauserpy.export.http import Http, host_of
 from hauserpy.export.request import Request
 from hauserpy.export.retry import Again
 from hauserpy.model import Check
 from hauserpy.waiting import Timing
 
 if TYPE_CHECKING:
+    import requests
+
     from hauserpy.config import Settings
 
 _REFUSED = (401, 403)
@@ -43,6 +45,7 @@ def checks(settings: Settings, timing: Timing) -> Iterator[Check]:
                 hurried=True,
             )
             with contextlib.closing(http.attempt(request)) as response:
+                _refuse_pages(http, request, response)
                 date = response.headers.get("Date")
                 refused = response.status_code in _REFUSED
                 by_the_api = http.is_ours(response)
@@ -67,6 +70,17 @@ def checks(settings: Settings, timing: Timing) -> Iterator[Check]:
         yield Check("token", ok=True, detail="the API accepts it")
     if date is not None:
         yield _clock(date, timing)
+
+
+def _refuse_pages(http: Http, request: Request, response: requests.Response) -> None:
+    """Raise Again where some web server answers and not the API. Of an error no more is asked than
+    that it is no page, since nothing is said of what the API tells there."""
+    if response.status_code in _REFUSED:
+        return
+    if response.status_code == 200:
+        http.object_of(response, request.what)
+    elif response.headers.get("Content-Type", "").startswith("text/html"):
+        raise Again(f"{host_of(response)} answered {response.status_code} with a web page")
 
 
 def _clock(date: str, timing: Timing) -> Check:

@@ -102,16 +102,20 @@ class Http:
             with contextlib.closing(self.exchange(request)) as response:
                 if response.status_code in request.allow:
                     return response.status_code, {}
-                data = read_bytes(
-                    response,
-                    request.what,
-                    most=MAX_JSON,
-                    limit=FIRST_BYTE * self._read,
-                    timing=self._timing,
-                )
-                return response.status_code, self._parse(response, data)
+                return response.status_code, self.object_of(response, request.what)
 
         return self.patience.run(attempt, request.what, tries=tries)
+
+    def object_of(self, response: requests.Response, what: str) -> dict[str, Any]:
+        """The JSON object of an answer; raises Again for a page of a proxy, say."""
+        data = read_bytes(
+            response,
+            what,
+            most=MAX_JSON,
+            limit=FIRST_BYTE * self._read,
+            timing=self._timing,
+        )
+        return self._parse(response, data)
 
     def open(self, request: Request, *, tries: int | None = None) -> requests.Response:
         """Ask for a download, with retries up to the head of the answer."""

@@ -9,6 +9,7 @@ import pytest
 from hauserpy.config import ExportApi, Secret
 from hauserpy.export.checks import checks
 from hauserpy.mockapi import MockApi
+from tests.destinations.answering import answering
 from tests.export.conftest import TOKEN, FakeTime, settings_for
 
 
@@ -41,6 +42,15 @@ def test_a_wrong_token_and_a_server_in_trouble_are_told_after_one_try(
         assert told(api, generation, time) == {"API": False}
         assert len(api.requests) == 1
     assert time.slept == []
+
+
+@pytest.mark.parametrize("generation", list(ExportApi))
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_web_server_is_not_the_api(time: FakeTime, generation: ExportApi, status: int) -> None:
+    with answering(status, "<html>Sign in", Content_Type="text/html") as url:
+        (check,) = checks(settings_for(url, generation), time.timing)
+    assert (check.name, check.ok) == ("API", False)
+    assert "ApiURL" in check.remedy
 
 
 def test_a_clock_that_is_off_is_told(time: FakeTime) -> None:
