@@ -40,6 +40,8 @@ class Console:
 
     before_a_line = ""
     """What goes before a line that is not written by the console itself."""
+    before_the_end = ""
+    """And before the last one of all, when there is no time to close it."""
 
     def __init__(self, common: Common) -> None:
         self._json = common.log_format == "json"
@@ -115,6 +117,7 @@ class Live(Console):
     """The same on a terminal, with a bar for each bundle on its way."""
 
     before_a_line = "\r\x1b[2K"  # the cursor stands behind the last bar
+    before_the_end = "\r\x1b[2K\x1b[?25h"  # and is hidden meanwhile
 
     def __init__(self, common: Common) -> None:
         super().__init__(common)

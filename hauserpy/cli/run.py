@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +33,10 @@ from hauserpy.waiting import Timing, Waiter
 def now() -> datetime:
     return datetime.now(UTC)
 
+
+_ONE_SIGNAL_SECONDS = 0.5
+"""What comes so soon behind a signal is the same one: `timeout` sends it to a process and then to its
+group."""
 
 _NOTHING = {
     "sync": "nothing was due",
@@ -153,17 +158,25 @@ def plant_for(settings: Settings, console: Console) -> Iterator[Plant]:
 @contextmanager
 def _signals(stop: Waiter, console: Console) -> Iterator[None]:
     """The first SIGINT or SIGTERM finishes the load in hand; the second ends the process."""
-    seen: list[int] = []
+    seen: list[float] = []
+
+    def tell(text: str, before: str) -> None:
+        said = "" if console.quiet else f"{console.line('info', text)}\n"
+        # Not by the console: the signal may have come while it was writing.
+        with suppress(OSError):
+            os.write(2, f"{before}{said}".encode())
 
     def handle(signum: int, _frame: Any) -> None:
+        now = time.monotonic()
+        if seen and now - seen[0] < _ONE_SIGNAL_SECONDS:
+            return
         if seen:
+            tell("stopped at once; what is committed stays, and the next run tidies up",
+                 console.before_the_end)  # fmt: skip
             os._exit(128 + signum)
-        seen.append(signum)
+        seen.append(now)
         stop.stop(signum)
-        if not console.quiet:
-            said = console.line("info", "stopping after the load in hand; once more stops at once")
-            # Not by the console: the signal may have come while it was writing.
-            os.write(2, f"{console.before_a_line}{said}\n".encode())
+        tell("stopping after the load in hand; once more stops at once", console.before_a_line)
 
     with handled_by(handle):
         yield

@@ -263,10 +263,11 @@ def test_it_goes_on_where_hauser_stood(
     site.use(api, generation, *lines, *(['ExportDuration = "24h"'] if generation == 2 else []))
     told = site.ok("status", "--json").json
     assert (told["checkpoint"], told["hauser_until"]) == ("2026-05-03T00:00:00Z",) * 2
-    site.sync("--max-bundles", "1")
+    taken = "gone on from, and all before 2026-05-03T00:00:00Z counts as loaded"
+    assert taken in site.ok("sync", "--max-bundles", "1").err
     assert hauser.checkpoint() == DAYS[2].stop
     assert (site.save / f"{prefix}.sync.hauser").read_text() == "2026-05-04T00:00:00Z"
-    site.sync()
+    assert taken not in site.ok("sync").err
     assert site.numbers() == ALL
     assert {p: p.read_bytes() for p in before} == before, "its files stay as they are"
     assert {f"{p.relative_to(site.save)}" for p in site.files()} == {

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -96,6 +97,30 @@ def test_a_signal_ends_the_run_with_nothing_half_loaded(
     place.api.faults.clear()
     place.run("sync")
     assert place.names() == names(0, 1, 2)
+
+
+def test_a_second_signal_leaves_the_terminal_as_it_was_and_one_sent_twice_is_one() -> None:
+    code = """if True:
+        import os, signal, sys
+        from hauserpy.cli import run
+        from hauserpy.cli.console import Live
+        from hauserpy.cli.options import Common
+        from hauserpy.waiting import Waiter
+
+        with run._signals(Waiter(), Live(Common())):
+            run._ONE_SIGNAL_SECONDS = 60
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            print("goes on", flush=True)
+            run._ONE_SIGNAL_SECONDS = 0
+            os.kill(os.getpid(), signal.SIGTERM)
+            print("too late")
+    """
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (143, "goes on\n")
+    assert ran.stderr.count("stopping after the load in hand") == 1
+    last = ran.stderr.splitlines()[-1]
+    assert "stopped at once" in last and "\x1b[?25h" in last, "the cursor is shown again"
 
 
 def test_a_signal_ends_a_long_wait(place: Place) -> None:
