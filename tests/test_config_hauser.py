@@ -129,7 +129,7 @@ def test_a_file_of_hauser_1_loads_whole_and_without_a_warning(read: Read) -> Non
         ("gcs.GCSOnly", "write StorageOnly"),
         ("ListExportLimit", "nothing takes its place"),
         ("ExportURL", "write ApiURL"),
-        ("GroupFilesByDay", "write ExportDuration"),
+        ("GroupFilesByDay", "remove it"),
         ("local.StartTime", "write StartTime at the top"),
     ],
 )
@@ -174,6 +174,8 @@ def test_provider_goes_over_warehouse_and_says_so(read: Read) -> None:
 
 
 def test_group_files_by_day_is_a_day_long_export(read: Read) -> None:
+    (told,) = read('ExportApi = "bundles"\nGroupFilesByDay = true').warnings
+    assert "each bundle is one file" in told and "ExportDuration" not in told, "the other API's key"
     settings = read('ExportApi = "segments"\nGroupFilesByDay = true')
     assert settings.export_duration == timedelta(hours=24)
     stated = read('ExportApi = "segments"\nGroupFilesByDay = true\nExportDuration = "6h"')

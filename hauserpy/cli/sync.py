@@ -83,7 +83,7 @@ def _for_ever(once: Work) -> Work:
                 failures += 1
                 if failures >= settings.backoff_steps_max:
                     raise
-                plant.reporter.note(f"{error} Trying again after CheckInterval.")
+                plant.reporter.note(f"{error.reason} Trying again after CheckInterval.")
             finally:
                 summary.add(one)
             plant.stop(settings.check_interval.total_seconds())

@@ -131,14 +131,15 @@ class _Resolution:
 
         by_day = self.given.pop("GroupFilesByDay", None)
         if by_day is not None:
-            self._deprecated(by_day, 'write ExportDuration = "24h" where it is true')
-            if by_day.value and api is ExportApi.SEGMENTS:
+            if not by_day.value:
+                self._deprecated(by_day, "remove it")
+            elif api is ExportApi.SEGMENTS:
+                self._deprecated(by_day, 'write ExportDuration = "24h"')
                 self._put("ExportDuration", DAY, by_day)
-            elif by_day.value:
-                self.warnings.append(
-                    f'GroupFilesByDay ({by_day.origin}) has no effect with ExportApi = "bundles":'
-                    " each bundle is one file."
-                )
+            else:
+                # ExportDuration would make it the other API.
+                without = 'it has no effect with ExportApi = "bundles": each bundle is one file'
+                self._deprecated(by_day, f"remove it; {without}")
 
         for name, provider in (("s3.S3Only", Provider.AWS), ("gcs.GCSOnly", Provider.GCP)):
             only = self.given.pop(name, None)
