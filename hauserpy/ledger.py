@@ -148,6 +148,11 @@ class Ledger:
             )
         return self.raised_to(checkpoint)
 
+    @property
+    def is_hausers(self) -> bool:
+        """Whether nothing is in it but what the Go hauser has loaded: we have not begun yet."""
+        return [e.load for e in self.entries] == [BASELINE_LOAD]
+
     def refuse_future(self, now: datetime, place: str) -> None:
         """Raise LedgerUnreadable, naming ``place``, when it claims to have loaded what has not
         happened yet."""
@@ -158,8 +163,8 @@ class Ledger:
         if latest <= now + _CLOCK_SKEW:
             return
         future = f"{rfc3339(latest)}, which lies in the future (now it is {rfc3339(now)})"
-        if [e.load for e in self.entries] == [BASELINE_LOAD]:
-            # We have loaded nothing ourselves: what is wrong stands where hauser keeps it.
+        if self.is_hausers:
+            # What is wrong stands where hauser keeps it.
             raise LedgerUnreadable(
                 f"{place}: the Go hauser's own checkpoint, in .sync.hauser or a warehouse's SyncTable,"
                 f" is {future}.",

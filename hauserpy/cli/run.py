@@ -167,14 +167,14 @@ def _signals(stop: Waiter, console: Console) -> Iterator[None]:
             os.write(2, f"{before}{said}".encode())
 
     def handle(signum: int, _frame: Any) -> None:
-        now = time.monotonic()
-        if seen and now - seen[0] < _ONE_SIGNAL_SECONDS:
+        at = time.monotonic()
+        if seen and at - seen[0] < _ONE_SIGNAL_SECONDS:
             return
         if seen:
             tell("stopped at once; what is committed stays, and the next run tidies up",
                  console.before_the_end)  # fmt: skip
             os._exit(128 + signum)
-        seen.append(now)
+        seen.append(at)
         stop.stop(signum)
         tell("stopping after the load in hand; once more stops at once", console.before_a_line)
 

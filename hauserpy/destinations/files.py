@@ -218,11 +218,18 @@ def refuse_baseline(ledger: Ledger, window: Window) -> None:
             )
 
 
-def refuse_part(altered: Iterable[LedgerEntry], window: Window) -> None:
-    """Raise DestinationRefused when ``window`` is a part of that of an entry whose file is there, but
-    not as it was loaded: it would go, and with it rows that the load does not bring."""
-    for entry in altered:
-        if entry.window.overlaps(window) and not window.covers(entry.window):
+def refuse_part(
+    ledger: Ledger, present: Ledger, window: Window, exists: Callable[[str], bool]
+) -> None:
+    """Raise DestinationRefused when ``window`` is a part of that of an entry whose file ``exists``, but
+    not as it was loaded: it would go, and with it rows that the load does not bring.
+
+    ``present`` is the ledger without the entries whose files are not as they should be.
+    """
+    there = {entry.load for entry in present.overlapping(window)}
+    for entry in ledger.overlapping(window):
+        altered = entry.load not in there and any(exists(file.name) for file in entry.files)
+        if altered and not window.covers(entry.window):
             since, until = rfc3339(entry.window.start), rfc3339(entry.window.stop)
             raise DestinationRefused(
                 f"{window} is a part of {entry.window}, whose file {entry.files[0].name} is not as it"

@@ -208,10 +208,8 @@ class Local:
                     return old
             present = self._present(before)
             files.refuse_baseline(present, entry.window)
-            there = {e.load for e in present.entries}
             files.refuse_part(
-                (e for e in before.entries if e.load not in there and self._has_any(e)),
-                entry.window,
+                before, present, entry.window, lambda name: (self._folder / name).exists()
             )
             after = self._with_absent(
                 present.after(entry, expected=expected, checkpoint=checkpoint), before, present
@@ -312,9 +310,6 @@ class Local:
         absent = [e for e in before.entries if e.load not in there]
         kept = [e for e in absent if not after.overlapping(e.window)]
         return Ledger.of([*after.entries, *kept], after.checkpoint)
-
-    def _has_any(self, entry: LedgerEntry) -> bool:
-        return any((self._folder / file.name).exists() for file in entry.files)
 
     def _is_there(self, file: StoredFile, moving: frozenset[str]) -> bool:
         if file.name in moving:

@@ -11,7 +11,7 @@ from hauserpy.engine.report import Reporter
 from hauserpy.entries import EntryKind
 from hauserpy.errors import DestinationRefused
 from hauserpy.export.source import Source
-from hauserpy.ledger import BASELINE_LOAD, Ledger, Step, steps_for
+from hauserpy.ledger import Ledger, Step, steps_for
 from hauserpy.model import Bundle, Window, rfc3339
 
 
@@ -67,7 +67,7 @@ class Sync:
 
     def steps(self, ledger: Ledger) -> Iterator[Sequence[Step]]:
         self.offered_until = None
-        if [entry.load for entry in ledger.entries] == [BASELINE_LOAD]:
+        if ledger.is_hausers:
             (baseline,) = ledger.entries
             self._reporter.note(
                 "there is no ledger of hauserpy's here yet: the Go hauser's checkpoint is gone on from,"

@@ -109,11 +109,7 @@ class Http:
     def object_of(self, response: requests.Response, what: str) -> dict[str, Any]:
         """The JSON object of an answer; raises Again for a page of a proxy, say."""
         data = read_bytes(
-            response,
-            what,
-            most=MAX_JSON,
-            limit=FIRST_BYTE * self._read,
-            timing=self._timing,
+            response, what, most=MAX_JSON, limit=FIRST_BYTE * self._read, timing=self._timing
         )
         return self._parse(response, data)
 

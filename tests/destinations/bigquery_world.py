@@ -58,7 +58,7 @@ def expected_texts(*numbers: int, count: int = 3, tag: str = "") -> list[str]:
     return sorted(f"{number}/{n}{tag}" for number in numbers for n in range(count))
 
 
-def _yield_to_the_server(seconds: float) -> None:
+def yield_to_the_server(seconds: float) -> None:
     """The destination's pauses, without their length: the stand-in works in this process."""
     time.sleep(0.001)
 
@@ -88,7 +88,7 @@ class World:
         )
 
     def destination(self, settings: Settings | None = None, **options: Any) -> BigQuery:
-        given = {"clock": self.clock, "sleep": _yield_to_the_server, **options}
+        given = {"clock": self.clock, "sleep": yield_to_the_server, **options}
         made = BigQuery(settings or self.settings(), **given)
         self.opened.append(made)
         return made

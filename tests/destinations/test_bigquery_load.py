@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,13 @@ from hauserpy.fields import catalogue
 from hauserpy.layout import CustomVarsKind, Layout, StageFormat
 from hauserpy.ledger import Ledger
 from hauserpy.model import BEGINNING, ChangeKind, Window
-from tests.destinations.bigquery_world import World, events, expected_texts, window
+from tests.destinations.bigquery_world import (
+    World,
+    events,
+    expected_texts,
+    window,
+    yield_to_the_server,
+)
 from tests.standins.bigquery.fixtures import NOW
 
 Together = Callable[[list[Callable[[], object]]], list[object]]
@@ -373,7 +378,7 @@ def test_a_large_load_of_another_is_waited_for(bq: World) -> None:
         slept.append(seconds)
         if sum(s > 10 for s in slept) == release_after:
             gate.release()
-        time.sleep(0.01)
+        yield_to_the_server(seconds)
 
     destination, layout = bq.ready(sleep=sleep)
     text = "BEGIN TRANSACTION; UPDATE fs_sync_lock SET LoadId = 'x' WHERE TRUE; COMMIT TRANSACTION"

@@ -269,9 +269,7 @@ class Objects:
         found = presence.look(self._store, old)
         present = presence.without_absent(state.ledger, old, found)
         files.refuse_baseline(present, entry.window)
-        there = {e.load for e in present.entries}
-        altered = (e for e in old if e.load not in there and any(f.name in found for f in e.files))
-        files.refuse_part(altered, entry.window)
+        files.refuse_part(state.ledger, present, entry.window, found.__contains__)
         after = present.after(entry, expected=expected, checkpoint=checkpoint)
         names = [f.name for e in old for f in e.files]
         return after, [found[name].as_file() for name in names if name in found]
