@@ -136,8 +136,8 @@ def test_a_file_of_hauser_1_loads_whole_and_without_a_warning(read: Read) -> Non
 def test_each_deprecated_key_is_warned_about_with_the_new_one(
     read: Read, old: str, new: str
 ) -> None:
-    warnings = read(FIRST_GENERATION.format(warehouse="local", only="true")).warnings
-    about = [w for w in warnings if w.startswith(f"{old} (file ") and "is deprecated" in w]
+    told = read(FIRST_GENERATION.format(warehouse="local", only="true")).deprecated
+    about = [w for w in told if w.startswith(f"{old} (file ") and "is deprecated" in w]
     assert len(about) == 1
     assert new in about[0]
 

@@ -17,6 +17,9 @@ def settings_of(common: Common) -> Settings:
     hear(console)
     for warning in settings.warnings:
         console.warning(warning)
+    # They still do what they say, and cron would send a letter of them each quarter of an hour.
+    for deprecated in () if common.quiet else settings.deprecated:
+        console.warning(deprecated)
     for note in settings.notes:
         console.note(note)
     return settings

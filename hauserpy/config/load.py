@@ -57,6 +57,7 @@ class _Resolution:
         self.given = given
         self.path = path
         self.warnings = warnings
+        self.deprecated: list[str] = []
         self.notes: list[str] = []
 
     def settings(self) -> Settings:
@@ -75,8 +76,12 @@ class _Resolution:
         self.warnings += check(made, effective)
         self.warnings += without_effect(made, given)
         self.notes += idle_sections(made, given)
-        warnings = tuple(dict.fromkeys(self.warnings))
-        return replace(made, warnings=warnings, notes=tuple(self.notes))
+        return replace(
+            made,
+            warnings=tuple(dict.fromkeys(self.warnings)),
+            deprecated=tuple(self.deprecated),
+            notes=tuple(self.notes),
+        )
 
     def _refuse(self, made: Settings) -> None:
         """Raise for what an example left open in a section that is used."""
@@ -139,7 +144,7 @@ class _Resolution:
             else:
                 # ExportDuration would make it the other API.
                 without = 'it has no effect with ExportApi = "bundles": each bundle is one file'
-                self._deprecated(by_day, f"remove it; {without}")
+                self.warnings.append(_of_deprecated(by_day, f"remove it; {without}"))
 
         for name, provider in (("s3.S3Only", Provider.AWS), ("gcs.GCSOnly", Provider.GCP)):
             only = self.given.pop(name, None)
@@ -208,7 +213,11 @@ class _Resolution:
         self.given[name] = Given(key, value, f"{old.origin} ({old.key.full})", old.rank)
 
     def _deprecated(self, old: Given, remedy: str) -> None:
-        self.warnings.append(f"{old.key.full} ({old.origin}) is deprecated: {remedy}.")
+        self.deprecated.append(_of_deprecated(old, remedy))
+
+
+def _of_deprecated(old: Given, remedy: str) -> str:
+    return f"{old.key.full} ({old.origin}) is deprecated: {remedy}."
 
 
 def _build(effective: Layer) -> Settings:

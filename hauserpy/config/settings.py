@@ -99,6 +99,8 @@ class Settings:
     notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """What was inferred, one sentence each: for the log."""
     warnings: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    deprecated: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Warnings about keys that still do what they say, and have a newer name."""
 
     def __post_init__(self) -> None:
         if not self.api_url:
