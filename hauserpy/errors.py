@@ -12,6 +12,7 @@ HauserpyError                     1    unexpected: a bug
 ├── AccessDenied                  5    credentials or permission refused: fix it
 ├── BundleError                   6    inspect it, or give it up with `skip`
 │   ├── CorruptBundle                  not one whole gzip of one whole JSON array
+│   │   └── RecordTooLarge             beyond MaxRecordBytes: perhaps only that is wrong
 │   └── BundleGone                     the API no longer has it
 ├── DestinationRefused            7    the destination refuses the rows or the schema: fix it
 ├── CheckFailed                   8    `check` found problems: inspect
@@ -97,6 +98,9 @@ class CorruptBundle(BundleError):
     ``window`` is the bundle's (start, stop) as `hauserpy skip` takes them, where it is known.
     """
 
+    first_of_all = ""
+    """What to try before what helps with any bundle."""
+
     def __init__(
         self,
         problem: str,
@@ -114,45 +118,45 @@ class CorruptBundle(BundleError):
         where = "of the compressed body" if compressed else "of the JSON text"
         name = f"bundle {bundle}" if bundle else "the bundle"
         since, until = window or ("…", "…")
-        instruction = (
-            "Run again later to fetch it anew. If it stays so, ask Fullstory, or give its window up with"
-            f" `hauserpy skip --since {since} --until {until} --reason …`, and sync goes on."
-        )
-        if "MaxRecordBytes" in problem:
-            # Nothing else of a bundle is wrong only because of what is configured.
-            instruction = (
-                f"It may well be whole: set MaxRecordBytes higher and run again. {instruction}"
-            )
         super().__init__(
             f"{name} is corrupt: {problem} (at byte {offset} {where}); nothing of it was loaded.",
-            instruction,
+            f"{self.first_of_all}Run again later to fetch it anew. If it stays so, ask Fullstory, or"
+            f" give its window up with `hauserpy skip --since {since} --until {until} --reason …`, and"
+            " sync goes on.",
         )
 
     def of(self, bundle: str, since: str, until: str) -> CorruptBundle:
         """The same error, naming its bundle, whose window goes from ``since`` to ``until``."""
-        return CorruptBundle(
-            self.problem,
-            offset=self.offset,
-            compressed=self.compressed,
-            bundle=bundle,
-            window=(since, until),
+        window = (since, until)
+        return _corrupt(
+            type(self), self.problem, self.offset, self.compressed, bundle=bundle, window=window
         )
 
     def __reduce__(self) -> tuple[object, ...]:
         # Worker processes send these back; the default would pass the message as `problem`.
-        return (_corrupt, (self.problem, self.offset, self.compressed, self.bundle, self.window))
+        place = (self.offset, self.compressed, self.bundle, self.window)
+        return (_corrupt, (type(self), self.problem, *place))
+
+
+class RecordTooLarge(CorruptBundle):
+    """A record is larger than ``MaxRecordBytes``: what is wrong may be no more than that setting."""
+
+    first_of_all = "It may well be whole: set MaxRecordBytes higher and run again. "
+
+    @classmethod
+    def than(cls, most_bytes: int, *, offset: int) -> RecordTooLarge:
+        return cls(f"a record is larger than MaxRecordBytes ({most_bytes} bytes)", offset=offset)
 
 
 def _corrupt(
+    kind: type[CorruptBundle],
     problem: str,
     offset: int,
     compressed: bool,
     bundle: str | None,
     window: tuple[str, str] | None,
 ) -> CorruptBundle:
-    return CorruptBundle(
-        problem, offset=offset, compressed=compressed, bundle=bundle, window=window
-    )
+    return kind(problem, offset=offset, compressed=compressed, bundle=bundle, window=window)
 
 
 class BundleGone(BundleError):

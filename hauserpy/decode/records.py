@@ -18,7 +18,7 @@ import orjson
 
 from hauserpy.decode.digits import OF_INT64, has_run
 from hauserpy.decode.split import Batch
-from hauserpy.errors import CorruptBundle
+from hauserpy.errors import CorruptBundle, RecordTooLarge
 
 MOST_DEPTH = 256
 """How deep a record may be nested, itself included (design 3.6)."""
@@ -133,10 +133,7 @@ def _texts_and_values(batch: Batch, most_bytes: int) -> Iterator[tuple[str, dict
                 f"a record is {_what(value)}, must be an object", offset=sizes.offset(start)
             )
         if sizes.between(start, end) > most_bytes:
-            raise CorruptBundle(
-                f"a record is larger than MaxRecordBytes ({most_bytes} bytes)",
-                offset=sizes.offset(start),
-            )
+            raise RecordTooLarge.than(most_bytes, offset=sizes.offset(start))
         if too_deep(value):
             raise _deep(sizes.offset(start))
         yield text[start:end], value

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from hauserpy.errors import CorruptBundle
+from hauserpy.errors import CorruptBundle, RecordTooLarge
 
 BATCH_BYTES = 1 << 20
 """About how much text a batch holds: enough to make a message between processes cheap, little
@@ -273,9 +273,7 @@ class _Cutter:
         if len(record.rstrip(_BETWEEN)) > self._most_bytes:
             if not record.startswith(b"{"):
                 raise CorruptBundle(f"{_kind(record)} stands where a record should", offset=offset)
-            raise CorruptBundle(
-                f"a record is larger than MaxRecordBytes ({self._most_bytes} bytes)", offset=offset
-            )
+            raise RecordTooLarge.than(self._most_bytes, offset=offset)
         if len(text) > 2 * self._most_bytes + self._batch_bytes:
             raise CorruptBundle("there is no end to the white space", offset=self._offset)
 

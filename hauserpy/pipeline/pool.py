@@ -16,7 +16,7 @@ from typing import NoReturn
 from hauserpy.decode.form import Form
 from hauserpy.decode.records import Unproved
 from hauserpy.decode.split import BATCH_BYTES, Stretch
-from hauserpy.errors import CorruptBundle, HauserpyError, WorkerDied
+from hauserpy.errors import CorruptBundle, HauserpyError, RecordTooLarge, WorkerDied
 from hauserpy.pipeline.convert import MOST_RECORDS, Converted, Converter, Crowded, Job
 from hauserpy.pipeline.guarded import Guarded
 from hauserpy.pipeline.line import Line
@@ -161,10 +161,7 @@ class Pool:
         that no more is held than a record and a batch."""
         record_at = unproved.offset - ticket.stretch.offset
         if ticket.stretch.size - record_at > job.most_record_bytes:
-            raise CorruptBundle(
-                f"a record is larger than MaxRecordBytes ({job.most_record_bytes} bytes)",
-                offset=unproved.offset,
-            )
+            raise RecordTooLarge.than(job.most_record_bytes, offset=unproved.offset)
         whole, open_ = ticket.stretch.cut(record_at) or (None, ticket.stretch)
         # Twice as much each time: one by one, a record of many batches would be parsed as often.
         enough = 2 * open_.size
