@@ -85,24 +85,26 @@ def probe(folder: Path) -> int:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn an OSError inside into the error that says what the operator can do about ``what``."""
+def explained(what: str, *, setting: str = "") -> Iterator[None]:
+    """Turn an OSError inside into the error that says what the operator can do about ``what`` (a
+    sentence's subject), which lies where ``setting`` says."""
     try:
         yield
     except OSError as error:
-        raise explain(error, what) from error
+        raise explain(error, what, setting=setting) from error
 
 
-def explain(error: OSError, what: str) -> HauserpyError:
-    """The typed error for an OSError met while using ``what`` (a sentence's subject)."""
+def explain(error: OSError, what: str, *, setting: str = "") -> HauserpyError:
+    """The typed error for an OSError; see `explained`."""
+    another = f"another folder ({setting})" if setting else "another folder"
     place = f" ({error.filename})" if error.filename else ""
     reason = f"{what}: {error.strerror or error}{place}."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(reason, "Make room, or point TmpDir or SaveDir elsewhere; then run again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return AccessDenied(reason, "Let this user write there, or choose another folder.")
+        return AccessDenied(reason, f"Let this user write there, or choose {another}.")
     if error.errno in (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM):
         return TransientError(reason, "Raise this process's limits (ulimit -a); then run again.")
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
-        return ConfigError(reason, "Choose another folder.")
-    return DiskFull(reason, "Check the disk; then run again.")
+        return ConfigError(reason, f"Choose {another}.")
+    return TransientError(reason, "Check the disk and the folder; then run again.")

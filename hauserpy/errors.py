@@ -42,6 +42,11 @@ class HauserpyError(Exception):
         self.instruction = instruction
         super().__init__(reason if not instruction else f"{reason} {instruction}")
 
+    @property
+    def kind(self) -> str:
+        """The name of the class above that it is of, for those who read JSON."""
+        return next(c.__name__ for c in type(self).__mro__ if c.__module__ == __name__)
+
 
 class ConfigError(HauserpyError):
     """The command line or the configuration is wrong."""

@@ -225,9 +225,12 @@ def steps_for(
     windows = list(_without(bundle.window, taken))
     if windows == [bundle.window]:
         return (Step(bundle, bundle.window, None, ledger.loads_in(bundle.window)),)
-    # The strays come with one part, which a run that died may have loaded.
-    first = 0 if all(e.bundle != bundle.id for e in keep) else None
-    return tuple(
-        Step(bundle, w, Clip(w, bundle.window, strays=n == first), ledger.loads_in(w))
+    # The strays come with one part, which a run that died may have loaded, and what is left out is
+    # counted with one.
+    strays = all(e.bundle != bundle.id for e in keep)
+    loaded = tuple(sorted(taken, key=lambda w: w.start))
+    clips = [
+        Clip(w, bundle.window, strays=strays and n == 0, loaded=loaded if n == 0 else ())
         for n, w in enumerate(windows)
-    )
+    ]
+    return tuple(Step(bundle, c.keep, c, ledger.loads_in(c.keep)) for c in clips)

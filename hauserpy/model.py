@@ -86,7 +86,7 @@ class Bundle:
 
 
 class ChangeKind(StrEnum):
-    """The ways in which hauserpy alters data; each is counted by column (design 3)."""
+    """The ways in which hauserpy alters data; each is counted by column."""
 
     UNFIT = "unfit"
     """The value does not fit its column: NULL there, kept in CustomVars under its own key."""
@@ -114,12 +114,6 @@ class Changes(dict[tuple[ChangeKind, str], int]):
     def merge(self, other: Mapping[tuple[ChangeKind, str], int]) -> None:
         for (kind, column), times in other.items():
             self.count(kind, column, times)
-
-    def by_kind(self) -> dict[str, int]:
-        totals: dict[str, int] = {}
-        for (kind, _), times in sorted(self.items()):
-            totals[kind.value] = totals.get(kind.value, 0) + times
-        return totals
 
     def to_json(self) -> dict[str, dict[str, int]]:
         """``{"unfit": {"EventStart": 3}}``, sorted."""
@@ -158,13 +152,15 @@ class Part:
 class Clip:
     """Which rows of a bundle to keep when parts of its window are loaded already.
 
-    Rows whose EventStart lies in ``keep`` stay; those elsewhere inside ``bundle`` go and are
-    counted. Rows with no EventStart, or one outside the bundle's window, stay with ``strays``.
+    Rows whose EventStart lies in ``keep`` stay; those elsewhere inside ``bundle`` go, and are
+    counted where they lie in ``loaded``: others come with other parts of the bundle. Rows with no
+    EventStart, or one outside the bundle's window, stay with ``strays``.
     """
 
     keep: Window
     bundle: Window
     strays: bool
+    loaded: tuple[Window, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +177,13 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that `hauserpy check` tried: what came of it, and what to do when it failed."""
+    """One thing that `hauserpy check` tried: what came of it, and what to do when it failed.
+
+    When one that is ``vital`` fails, what depends on it need not be tried.
+    """
 
     name: str
     ok: bool
     detail: str
     remedy: str = ""
+    vital: bool = False

@@ -23,15 +23,17 @@ _LOOK_SECONDS = 0.05
 class RunLock:
     """A context manager; raises AlreadyRunning, naming the holder, when another run is inside."""
 
-    def __init__(self, path: Path, what: str, now: datetime) -> None:
+    def __init__(self, path: Path, what: str, now: datetime, *, setting: str = "") -> None:
+        """``setting`` says what the operator can choose another place for ``path`` with."""
         self._path = path
+        self._setting = setting
         self._what = what
         self._now = now
         self._holder = path.with_suffix(".holder")
         self._lock = FileLock(path, timeout=0)
 
     def __enter__(self) -> None:
-        with disk.explained(f"the lock {self._path} cannot be taken"):
+        with disk.explained(f"the lock {self._path} cannot be taken", setting=self._setting):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 self._lock.acquire()
@@ -65,4 +67,4 @@ class RunLock:
                 if not owner.known_dead():
                     return f"pid {owner.pid} on {owner.host}, since {holder['since']}"
             time.sleep(_LOOK_SECONDS)
-        return "it has not said which"
+        return "its process is not known"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from hauserpy.fields import catalogue, table_columns
 from hauserpy.layout import FieldType, Layout
-from hauserpy.model import Clip, Staged, Window
+from hauserpy.model import Changes, Clip, Staged, Window
 from hauserpy.pipeline.convert import Job
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
@@ -259,3 +259,11 @@ def bundles(draw: st.DrawFn, records: st.SearchStrategy[Any] = RECORDS) -> Drawn
     text = chance.choice((b"", b"", b"\xef\xbb\xbf", b" \n")) + text + chance.choice((b"", b"\n"))
     body = text if chance.random() < 0.3 else members(text, seed)
     return Drawn(text, tuple(chunked(body, seed)), seed)
+
+
+def kinds(changes: Changes) -> dict[str, int]:
+    """How often each kind of change was made, whatever the column."""
+    totals: dict[str, int] = {}
+    for (kind, _), times in sorted(changes.items()):
+        totals[kind.value] = totals.get(kind.value, 0) + times
+    return totals

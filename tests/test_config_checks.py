@@ -73,7 +73,7 @@ def test_what_contradicts_is_refused(read: Read, text: str, reason: str) -> None
         ('Provider = "aws"\nStorageOnly = true\nFormat = "jsonl"\nCompression = "gzip"', []),
         ('Format = "jsonl"\nCompression = "gzip"\nFilePrefix = "x"', []),
         ('Format = "raw"\nIncludeMobileAppsFields = true', ["IncludeMobileAppsFields"]),
-        ("StorageOnly = false", ["StorageOnly = false"]),
+        ("StorageOnly = false", []),
         ("StorageOnly = true", []),
         ('[s3]\nBucket = "x"\nRegion = "y"', []),
         ('Provider = "gcp"\n[gcs]\nBucket = "x"\nEndpoint = "https://h"', []),
@@ -97,6 +97,7 @@ def test_a_key_without_effect_is_warned_about_once(read: Read, text: str, idle: 
     ("text", "idle"),
     [
         ('[s3]\nBucket = "x"\nRegion = "y"', ["[s3]"]),
+        ("StorageOnly = false", ["StorageOnly = false"]),
         ('Provider = "aws"\n[local]\nSaveDir = "x"', ["[local]"]),
         ('Provider = "aws"\n[s3]\nBucket = "x"\n[redshift]\nHost = "y"', []),
         ('Provider = "aws"\nStorageOnly = true\n[redshift]\nHost = "y"', ["[redshift]"]),
@@ -114,7 +115,8 @@ def test_a_section_without_effect_is_noted_once(read: Read, text: str, idle: lis
 
 
 def test_a_url_of_the_other_generation_is_warned_about(read: Read) -> None:
-    assert "Add /api/v1" in read('ApiURL = "https://api.fullstory.com"').warnings[0]
+    bundles = read('ExportApi = "bundles"\nApiURL = "https://api.fullstory.com"')
+    assert "Add /api/v1" in bundles.warnings[0]
     segments = read('ExportApi = "segments"\nApiURL = "https://export.fullstory.com/api/v1"')
     assert 'ExportApi = "bundles"' in segments.warnings[0]
 

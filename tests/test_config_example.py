@@ -88,7 +88,7 @@ def test_the_sync_table_is_said_to_be_of_one_export_table(section: str) -> None:
 
 
 def test_every_setting_has_its_key() -> None:
-    own = {"path", "origins", "notes", "warnings", "deprecated"}
+    own = {"path", "origins", "notes", "warnings", "deprecated", "api_is_default"}
     sections = {"local", "s3", "redshift", "gcs", "bigquery"}
     expected = set(Settings.__dataclass_fields__) - own - sections
     assert {key.attribute for key in KEYS if not key.section} - {""} == expected

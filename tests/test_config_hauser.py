@@ -294,3 +294,27 @@ def test_a_warehouse_left_open_does_not_stand_in_the_way_of_its_bucket(read: Rea
 def test_an_older_key_that_stands_for_another_is_refused_at_once(read: Read, line: str) -> None:
     with pytest.raises(ConfigError, match="is refused"):
         read(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "api", "is_default"),
+    [
+        ("", ExportApi.BUNDLES, True),
+        ('Provider = "local"\nFilePrefix = "x"', ExportApi.BUNDLES, True),
+        ('Warehouse = "local"', ExportApi.BUNDLES, False),
+        ("ListExportLimit = 20", ExportApi.BUNDLES, False),
+        ('ApiURL = "https://export.fullstory.com/api/v1"', ExportApi.BUNDLES, False),
+        ('ExportApi = "bundles"', ExportApi.BUNDLES, False),
+        ('ApiURL = "https://api.fullstory.com"', ExportApi.SEGMENTS, False),
+        ('ApiURL = "https://api.eu1.fullstory.com/"', ExportApi.SEGMENTS, False),
+        ('ApiURL = ""', ExportApi.BUNDLES, True),
+    ],
+)
+def test_the_generation_is_inferred_from_what_only_one_of_them_has(
+    read: Read, text: str, api: ExportApi, is_default: bool
+) -> None:
+    settings = read(text)
+    assert (settings.export_api, settings.api_is_default) == (api, is_default)
+    inferred = 'ExportApi is "segments", inferred from ApiURL'
+    told = [note for note in settings.notes if note.startswith(inferred)]
+    assert len(told) == (api is ExportApi.SEGMENTS)

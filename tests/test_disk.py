@@ -59,8 +59,8 @@ def test_only_temps_of_that_file_are_swept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EFBIG, DiskFull), (errno.EMFILE, TransientError),
-        (errno.EIO, DiskFull), (errno.EACCES, AccessDenied), (errno.EPERM, AccessDenied),
+        (errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EFBIG, TransientError), (errno.EMFILE, TransientError),
+        (errno.EIO, TransientError), (errno.EACCES, AccessDenied), (errno.EPERM, AccessDenied),
         (errno.EROFS, AccessDenied), (errno.ENOTDIR, ConfigError), (errno.EISDIR, ConfigError),
         (errno.ENAMETOOLONG, ConfigError),
     ],

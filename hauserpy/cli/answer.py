@@ -25,7 +25,7 @@ def answer(command: str, found: dict[str, Any], error: HauserpyError | None = No
 
 def _told(error: HauserpyError) -> dict[str, str]:
     return {
-        "kind": type(error).__name__,
+        "kind": error.kind,
         "reason": error.reason,
         "instruction": error.instruction,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import click
@@ -20,8 +20,6 @@ from hauserpy.entries import EntryKind
 from hauserpy.fields import catalogue
 from hauserpy.ledger import Ledger
 from hauserpy.model import Bundle
-
-_BACK = timedelta(days=30)
 
 
 @command("bundles")
@@ -51,11 +49,11 @@ def _offered(
     settings: Settings, ledger: Ledger, since: datetime | None, until: datetime | None
 ) -> Iterator[Bundle]:
     from hauserpy.export import Timing, open_source
-    from hauserpy.export.windows import floor
+    from hauserpy.export.windows import first_start
 
     settings.require_token()
     if since is None and settings.export_api is ExportApi.SEGMENTS:
-        since = settings.start_time or floor(now() - _BACK, settings.export_duration)
+        since = settings.start_time or first_start(now(), settings.export_duration)
     fields = catalogue(settings.include_mobile_apps_fields)
     with closing(open_source(settings, fields, timing=Timing(clock=now))) as source:
         # What is loaded as it was, and what is not as sync would ask for it.

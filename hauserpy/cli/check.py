@@ -97,7 +97,10 @@ def _destination(settings: Settings) -> Iterator[Check]:
         yield Check("destination", ok=False, detail=error.reason, remedy=error.instruction)
         return
     try:
-        yield from destination.checks()
+        for one in destination.checks():
+            yield one
+            if one.vital and not one.ok:
+                return
         ledger = destination.ledger()
         ledger.refuse_future(now(), destination.name)
         count = len(ledger.entries)

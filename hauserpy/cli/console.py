@@ -61,7 +61,7 @@ class Console:
 
     def failed(self, error: HauserpyError) -> None:
         """What ended the command."""
-        self._line("error", str(error), code=error.exit_code, kind=type(error).__name__)
+        self._line("error", str(error), code=error.exit_code, kind=error.kind)
 
     def began(self, bundle: Bundle) -> None:
         self.detail(f"bundle {bundle}: fetching")
@@ -140,11 +140,13 @@ class Live(Console):
 
     def began(self, bundle: Bundle) -> None:
         with self._lock:
-            key = self._key(bundle)
-            self._tasks[key] = self._bars.add_task(
+            # One that is on its way already is fetched anew, or in another part.
+            if (before := self._tasks.get(bundle.id)) is not None:
+                self._bars.remove_task(before)
+            self._tasks[bundle.id] = self._bars.add_task(
                 f"{bundle.id[:32]} {bundle.window.start:%Y-%m-%d %H:%M}", total=None, said=""
             )
-            self._state[key] = {"began": time.monotonic()}
+            self._state[bundle.id] = {"began": time.monotonic()}
 
     def fetched(self, bundle: Bundle, bytes: int, total: int | None) -> None:
         self._update(bundle, fetched=bytes, total=total or 0)
@@ -169,19 +171,15 @@ class Live(Console):
     def close(self) -> None:
         self._bars.stop()
 
-    def _key(self, bundle: Bundle) -> str:
-        return bundle.id
-
     def _update(self, bundle: Bundle, **news: float) -> None:
         with self._lock:
-            key = self._key(bundle)
-            if key not in self._tasks:
+            if bundle.id not in self._tasks:
                 return
-            state = self._state[key]
+            state = self._state[bundle.id]
             state.update(news)
             total = state.get("total") or None
             self._bars.update(
-                self._tasks[key],
+                self._tasks[bundle.id],
                 total=total,
                 completed=state.get("read", 0),
                 said=self._said(state),
@@ -248,7 +246,7 @@ def summary_text(summary: Summary, now: datetime, nothing: str = "nothing was du
     loaded = [e for e in summary.loaded if e.kind is not EntryKind.SKIP]
     lines = [f"gave up {e.window}: {e.reason}" for e in summary.loaded if e not in loaded]
     if loaded:
-        bundles = "1 bundle" if len(loaded) == 1 else f"{len(loaded)} bundles"
+        bundles = "1 bundle" if summary.bundles == 1 else f"{summary.bundles} bundles"
         rate = summary.bytes / summary.seconds if summary.seconds else 0
         lines.append(
             f"loaded {bundles}: {summary.records:,} records, {size(summary.bytes)}"

@@ -8,10 +8,17 @@ from typing import Any
 
 import click
 
+
+def _as_go_has_it(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
+    """hauser's manifests give ``-c=FILE``, as Go's flags have it."""
+    return Path(str(path)[1:]) if path is not None and str(path).startswith("=") else path
+
+
 OPTIONS = (
     click.Option(
         ["-c", "--config", "config_path"],
         type=click.Path(path_type=Path),
+        callback=_as_go_has_it,
         help="The configuration file (else HAUSERPY_CONFIG, else ./config.toml if it exists).",
     ),
     click.Option(["-v", "--verbose"], is_flag=True, default=None, help="Tell more."),
@@ -38,10 +45,10 @@ class Common:
 
 def remember(ctx: click.Context, given: dict[str, Any]) -> Common:
     """Take what was given at this place over what was given before it. Raises UsageError for what
-    goes against each other."""
+    cannot be combined."""
     before: Common = ctx.obj if isinstance(ctx.obj, Common) else Common()
     now = replace(before, **{k: v for k, v in given.items() if v is not None})
     if now.quiet and now.verbose:
-        raise click.UsageError("-q and -v go against each other. Give one of them.", ctx)
+        raise click.UsageError("-q and -v cannot be combined. Give one of them.", ctx)
     ctx.obj = now
     return now

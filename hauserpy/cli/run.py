@@ -17,7 +17,7 @@ from hauserpy.cli.console import Console, console_for, hear, summary_text
 from hauserpy.cli.inforce import settings_to_run
 from hauserpy.cli.options import Common
 from hauserpy.cli.stopping import handled_by
-from hauserpy.config import Settings
+from hauserpy.config import Provider, Settings
 from hauserpy.destinations import open_destination, run_lock_path
 from hauserpy.engine.report import Summary
 from hauserpy.engine.runs import Plant
@@ -40,7 +40,8 @@ group."""
 
 _NOTHING = {
     "sync": "nothing was due",
-    "backfill": "nothing to load: the API offers nothing in this span that is not loaded",
+    "backfill": "nothing to load: all that the API offers in this span is loaded or given up (--replace"
+    " loads it anew)",
     "skip": "nothing was given up",
 }
 """What a command says when it found nothing to do."""
@@ -103,13 +104,14 @@ def _tell_error(
     console.failed(error)
     if as_json:
         click.echo(answer(name, summary.to_json(), error))
-    elif summary.loaded:
+    elif summary.loaded and not console.quiet:
         click.echo(summary_text(summary, now()))
 
 
 def run_lock(settings: Settings, plant: Plant) -> RunLock:
     path = run_lock_path(settings, plant.destination)
-    return RunLock(path, plant.destination.name, now())
+    setting = "SaveDir" if settings.provider is Provider.LOCAL else "XDG_STATE_HOME"
+    return RunLock(path, plant.destination.name, now(), setting=setting)
 
 
 @contextmanager
@@ -122,7 +124,7 @@ def plant_for(settings: Settings, console: Console) -> Iterator[Plant]:
     stop = Waiter()
     timing = Timing(clock=now, sleep=stop)
     fields = catalogue(settings.include_mobile_apps_fields)
-    destination = open_destination(settings)
+    destination = open_destination(settings, sleep=stop)
     source = open_source(settings, fields, timing=timing, preparing=console.preparing)
 
     def fetch_step(step: Step, spool: Spool) -> None:

@@ -39,9 +39,11 @@ def skip(common: Common, *, since: datetime, until: datetime, reason: str, as_js
     def work(plant: Plant, summary: Summary, _: Settings) -> None:
         runs.skip(plant, summary, Window(since, until), reason)
         if not summary.loaded:
-            plant.reporter.note(f"{Window(since, until)} is loaded already; nothing to give up")
+            plant.reporter.note(
+                f"{Window(since, until)} is loaded or given up already; nothing was done"
+            )
 
-    run(common, "skip", work, as_json=as_json, locked=False, dry_run=False)
+    run(common, "skip", work, as_json=as_json, locked=False)
 
 
 def _one_line(reason: str) -> str:

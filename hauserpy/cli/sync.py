@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import click
 
@@ -14,14 +14,11 @@ from hauserpy.engine import runs
 from hauserpy.engine.report import Summary
 from hauserpy.engine.runs import Plant
 from hauserpy.errors import TransientError
-from hauserpy.export.windows import floor
-
-_SEGMENTS_BACK = timedelta(days=30)
-"""How far back generation 2 begins when no StartTime is set, as hauser does."""
+from hauserpy.export.windows import first_start
 
 
 @command("sync")
-@click.option("--watch", is_flag=True, help="Go on looking every CheckInterval, as hauser does.")
+@click.option("--watch", is_flag=True, help="Go on looking every CheckInterval.")
 @click.option(
     "--max-bundles", type=Whole(1, 10**9), metavar="N", help="Load at most so many, then exit."
 )
@@ -36,7 +33,7 @@ def sync(
     moment and run again. Only one sync of a destination runs on a machine at a time (exit 11).
 
     \b
-      */15 * * * *  hauserpy sync -q -c /etc/hauserpy.toml     # what cron wants
+      */15 * * * *  /opt/hauserpy/bin/hauserpy sync -q -c /etc/hauserpy/config.toml
     """
     if watch and (dry_run or as_json or max_bundles is not None):
         raise click.UsageError("--watch goes with none of --dry-run, --json and --max-bundles.")
@@ -59,6 +56,7 @@ def work_of(*, max_bundles: int | None = None, dry_run: bool = False) -> Work:
             from_start=settings.plans_from_start,
             # Generation 1 may never have had what lies between StartTime and its first bundle.
             tell_before=segments,
+            api_is_default=settings.api_is_default,
             max_bundles=max_bundles,
             dry_run=dry_run,
         )
@@ -95,5 +93,5 @@ def _start(settings: Settings) -> datetime | None:
     if settings.start_time is not None:
         return settings.start_time
     if settings.export_api is ExportApi.SEGMENTS:
-        return floor(now() - _SEGMENTS_BACK, settings.export_duration)
+        return first_start(now(), settings.export_duration)
     return None

@@ -15,10 +15,11 @@ from hauserpy.config.sections import (
     Provider,
     RedshiftSettings,
     S3Settings,
+    split_bucket,
 )
 from hauserpy.config.settings import API_URLS, Settings
 from hauserpy.config.show import Row, describe, example_text
-from hauserpy.config.urls import is_loopback
+from hauserpy.config.urls import is_loopback, reaches_loopback
 
 __all__ = [
     "API_URLS",
@@ -42,4 +43,6 @@ __all__ = [
     "load",
     "parse_duration",
     "parse_moment",
+    "reaches_loopback",
+    "split_bucket",
 ]

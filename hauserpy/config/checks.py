@@ -88,30 +88,30 @@ def _about_endpoints(settings: Settings) -> list[str]:
     return warnings
 
 
-def idle_sections(settings: Settings, given: Sequence[Given]) -> list[str]:
-    """One note for each section that the chosen provider leaves idle, as the Go hauser's files, which
-    have all of them, always leave some."""
+def idle_as_usual(settings: Settings, given: Sequence[Given]) -> list[str]:
+    """Notes of what the chosen provider leaves idle in any of the Go hauser's files: they have all
+    of its sections, and StorageOnly."""
     first = {one.key.section: one for one in reversed(given) if one.key.section}
-    return [
+    notes = [
         f"[{section}] ({one.origin}) has no effect {SECTIONS[section].without(settings)}."
         for section, one in reversed(first.items())
         if not SECTIONS[section].holds(settings)
     ]
+    stated = next((one for one in given if one.key.full == "StorageOnly"), None)
+    if stated is not None and settings.provider is Provider.LOCAL and not stated.value:
+        notes.append(
+            f'StorageOnly = false ({stated.origin}) has no effect with Provider = "local", which'
+            " always keeps files."
+        )
+    return notes
 
 
 def without_effect(settings: Settings, given: Sequence[Given]) -> list[str]:
     """One warning for each key that the chosen API, provider or format leaves idle, of those in
     sections that are used."""
-    warnings = [
+    return [
         f"{one.key.full} ({one.origin}) has no effect {one.key.scope.without(settings)}."
         for one in given
         if not one.key.scope.holds(settings)
         and (not one.key.section or SECTIONS[one.key.section].holds(settings))
     ]
-    stated = next((one for one in given if one.key.full == "StorageOnly"), None)
-    if stated is not None and settings.provider is Provider.LOCAL and not stated.value:
-        warnings.append(
-            f'StorageOnly = false ({stated.origin}) has no effect with Provider = "local", which'
-            " always keeps files."
-        )
-    return warnings

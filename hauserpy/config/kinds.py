@@ -144,16 +144,10 @@ def flag() -> Kind:
     return Kind("true or false", read, from_text=lambda given: words.get(given.lower(), given))
 
 
-def whole(
-    least: int, most: int | None = None, *, all_word: str = "", as_text: bool = False
-) -> Kind:
+def whole(least: int, most: int, *, all_word: str = "", as_text: bool = False) -> Kind:
     """An integer. ``all_word``: a word that stands for the default. ``as_text``: also as a string
     of digits, which is how hauser has its Port."""
-    allowed = (
-        f"an integer from {least} to {most}"
-        if most is not None
-        else f"an integer, at least {least}"
-    )
+    allowed = f"an integer from {least} to {most}"
     if all_word:
         allowed += f', or "{all_word}"'
 
@@ -165,7 +159,7 @@ def whole(
         if isinstance(value, bool) or not isinstance(value, int):
             quoted = isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,300}", value)
             raise Unfit(_QUOTED if quoted else "it is not an integer")
-        if value < least or (most is not None and value > most):
+        if not least <= value <= most:
             raise Unfit("it is out of range")
         return value
 

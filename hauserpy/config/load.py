@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from hauserpy.config.checks import check, idle_sections, without_effect
+from hauserpy.config.checks import check, idle_as_usual, without_effect
 from hauserpy.config.keys import BY_NAME, DAY, WAREHOUSES
 from hauserpy.config.layers import (
     CONFIG_VARIABLE,
@@ -27,6 +28,8 @@ from hauserpy.layout import StageFormat
 DEFAULT_PATH = Path("config.toml")
 SEGMENT_SIGNS = ("SegmentId", "ExportDuration", "ExportDelay")
 """Keys that only configuration files of hauser 1.x have."""
+_BUNDLE_SIGNS = ("Warehouse", "ListExportLimit", "ExportURL", "s3.S3Only", "gcs.GCSOnly")
+"""Keys that hauser 0.x had, and 1.x only takes."""
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -59,6 +62,7 @@ class _Resolution:
         self.warnings = warnings
         self.deprecated: list[str] = []
         self.notes: list[str] = []
+        self.api_is_default = False
 
     def settings(self) -> Settings:
         api = self._export_api()
@@ -75,12 +79,13 @@ class _Resolution:
         given = list(self.given.values())
         self.warnings += check(made, effective)
         self.warnings += without_effect(made, given)
-        self.notes += idle_sections(made, given)
+        self.notes += idle_as_usual(made, given)
         return replace(
             made,
             warnings=tuple(dict.fromkeys(self.warnings)),
             deprecated=tuple(self.deprecated),
             notes=tuple(self.notes),
+            api_is_default=self.api_is_default,
         )
 
     def _refuse(self, made: Settings) -> None:
@@ -94,17 +99,20 @@ class _Resolution:
         stated = self._value("ExportApi")
         if stated is not None:
             return ExportApi(stated)
+        url = self._value("ApiURL")
+        path = urlsplit(url).path.strip("/") if url else None
         signs = [name for name in SEGMENT_SIGNS if name in self.given]
-        if not signs:
+        if not signs and path != "":
+            self.api_is_default = path is None and not any(s in self.given for s in _BUNDLE_SIGNS)
             self.notes.append(
                 'ExportApi is "bundles", the default; none of SegmentId, ExportDuration and'
                 " ExportDelay is set."
             )
             return ExportApi.BUNDLES
-        sign = self.given[signs[0]]
+        sign = self.given[signs[0] if signs else "ApiURL"]
         self.notes.append(
-            f'ExportApi is "segments", inferred from {signs[0]} ({sign.origin}), which hauser has'
-            " from 1.0 on."
+            f'ExportApi is "segments", inferred from {sign.key.full} ({sign.origin}), which hauser has'
+            f" {'' if signs else 'without a path '}from 1.0 on."
         )
         key = BY_NAME["", "exportapi"]
         self.given["ExportApi"] = Given(key, ExportApi.SEGMENTS, "inferred", -1)

@@ -98,3 +98,13 @@ class BigQuerySettings:
     impersonate: str | None = None
     endpoint: str | None = None
     custom_vars_type: str = "string"
+
+
+def split_bucket(text: str) -> tuple[str, str]:
+    """The bucket's name, and the path in it with a slash at its end (or nothing), as keys have it.
+
+    hauser lets ``Bucket`` hold a path: ``my-bucket/events`` → ``("my-bucket", "events/")``.
+    """
+    bucket, _, path = text.partition("/")
+    path = path.strip("/")
+    return bucket, f"{path}/" if path else ""

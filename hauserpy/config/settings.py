@@ -96,6 +96,8 @@ class Settings:
     path: Path | None = field(default=None, compare=False)
     """The file that was read."""
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    api_is_default: bool = field(default=False, compare=False, repr=False)
+    """Nothing that was given tells of which generation the export API is."""
     notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """What was inferred, one sentence each: for the log."""
     warnings: tuple[str, ...] = field(default=(), compare=False, repr=False)

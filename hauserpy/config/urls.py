@@ -25,6 +25,11 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+def reaches_loopback(endpoint: str | None) -> bool:
+    """Whether an Endpoint is on this machine, where no credentials are needed."""
+    return endpoint is not None and is_loopback(urlsplit(endpoint).hostname)
+
+
 def _split(url: str) -> SplitResult:
     if any(ord(c) <= 0x20 or c in "\x7f\\" for c in url):
         raise Unfit("it holds a space, a backslash or a control character")

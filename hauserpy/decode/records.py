@@ -21,7 +21,7 @@ from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle, RecordTooLarge
 
 MOST_DEPTH = 256
-"""How deep a record may be nested, itself included (design 3.6)."""
+"""How deep a record may be nested, itself included."""
 
 _SPACE = " \t\n\r"
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from hauserpy.config import Provider, Settings
@@ -26,10 +28,13 @@ _CLASSES = {
 }
 
 
-def open_destination(settings: Settings) -> Destination:
+def open_destination(
+    settings: Settings, *, sleep: Callable[[float], None] = time.sleep
+) -> Destination:
     """The destination that ``Provider`` and ``StorageOnly`` name; connects to nothing yet.
 
-    Raises ConfigError when it is not wholly configured.
+    ``sleep`` takes seconds, between one attempt and the next; it may raise to end the run. Raises
+    ConfigError when the destination is not wholly configured.
     """
     settings.require_destination()
     if settings.keeps_files and settings.format is StageFormat.PARQUET:
@@ -37,7 +42,7 @@ def open_destination(settings: Settings) -> Destination:
 
         parquet.require()
     module, name = _CLASSES[settings.provider, settings.storage_only]
-    made: Destination = getattr(importlib.import_module(module), name)(settings)
+    made: Destination = getattr(importlib.import_module(module), name)(settings, sleep=sleep)
     return made
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from hauserpy.config import Settings
+from hauserpy.config import Settings, reaches_loopback
 from hauserpy.errors import (
     AccessDenied,
     ConfigError,
@@ -28,17 +26,12 @@ _DENIED = {
     "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidClientTokenId",
     "AccessDeniedException", "ExpiredTokenException", "OptInRequired", "KMS.DisabledException",
 }  # fmt: skip
+_NO_DATABASE = {
+    "ClusterNotFound": "ClusterIdentifier",
+    "ClusterNotFoundFault": "ClusterIdentifier",
+    "ResourceNotFoundException": "Workgroup",
+}
 _PASSING = {"SlowDown", "RequestTimeout", "ThrottlingException", "Throttling", "InternalError"}
-
-
-def split_bucket(text: str) -> tuple[str, str]:
-    """The bucket's name, and the path in it with a slash at its end (or nothing), as keys have it.
-
-    hauser lets ``Bucket`` hold a path: ``my-bucket/events`` → ``("my-bucket", "events/")``.
-    """
-    bucket, _, path = text.partition("/")
-    path = path.strip("/")
-    return bucket, f"{path}/" if path else ""
 
 
 def region(settings: Settings) -> str | None:
@@ -64,7 +57,7 @@ def s3_client(settings: Settings) -> S3Client:
     with explained("the AWS SDK cannot be set up"):
         session = boto3.session.Session(region_name=region(settings))
         dummy = None
-        if endpoint and is_loopback(endpoint) and session.get_credentials() is None:
+        if reaches_loopback(endpoint) and session.get_credentials() is None:
             dummy = _DUMMY
         made: S3Client = session.client(
             "s3",
@@ -88,29 +81,27 @@ def base64_of(crc32: int) -> str:
     return base64.b64encode(crc32.to_bytes(4, "big")).decode()
 
 
-def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
+S3_POLICY = (
+    "Check the AWS credentials that hauserpy runs with, and that their policy allows"
+    " s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket there."
+)
 
 
 @contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turns an error of the AWS SDK into ours; ``what`` could not be done, without full stop."""
+def explained(what: str, *, denied: str = S3_POLICY) -> Iterator[None]:
+    """Turns an error of the AWS SDK into ours; ``what`` could not be done, without full stop, and
+    ``denied`` says what to do where that is forbidden."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
-        raise _of_answer(what, error.response) from error
+        raise _of_answer(what, error.response, denied) from error
     except BotoCoreError as error:
         raise _of_sdk(what, error) from error
 
 
-def _of_answer(what: str, response: Any) -> HauserpyError:
+def _of_answer(what: str, response: Any, denied: str) -> HauserpyError:
     told = response.get("Error", {})
     code = str(told.get("Code", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -122,12 +113,10 @@ def _of_answer(what: str, response: Any) -> HauserpyError:
         return ConfigError(text, f"The bucket is in another region: set Region = {named} in [s3].")
     if code == "NoSuchBucket":
         return ConfigError(text, "Set Bucket in [s3] to a bucket that exists, or create it.")
+    if code in _NO_DATABASE:
+        return ConfigError(text, f"Check {_NO_DATABASE[code]} and Host in [redshift].")
     if code in _DENIED or status in (401, 403):
-        return AccessDenied(
-            text,
-            "Check the AWS credentials that hauserpy runs with, and that their policy allows"
-            " s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket there.",
-        )
+        return AccessDenied(text, denied)
     if code in _PASSING or status >= 500 or status == 429:
         return DestinationUnavailable(text, "Run again later.")
     return DestinationRefused(text, "Check the settings in [s3].")

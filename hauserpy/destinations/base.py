@@ -28,8 +28,9 @@ class Destination(Protocol):
     - Nothing is left behind: staging files, objects and tables of this load are removed at its
       end, and those of dead runs at the next `prepare`.
 
-    Errors: AccessDenied, DestinationUnavailable (after its own retries), DestinationRefused,
-    LedgerError, LedgerMoved, DiskFull; never an SDK's own.
+    Errors: ConfigError (no such bucket, a ledger of another scope), AccessDenied,
+    DestinationUnavailable (after its own retries), DestinationRefused, LedgerError, LedgerMoved,
+    DiskFull; never an SDK's own.
     """
 
     @property
@@ -73,7 +74,7 @@ class Destination(Protocol):
         and the checkpoint is raised to ``checkpoint`` unless that is None (backfill, or a skip
         behind it); it never decreases. ``expected`` are the ``load`` ids that the caller saw in
         windows that overlap this one, all of them inside it; where others are found, LedgerMoved.
-        ``parts`` may be empty (a skip, or an empty bundle in a warehouse). Rows loaded must equal
+        ``parts`` may be empty (a skip, or an empty bundle). Rows loaded must equal
         ``entry.records`` or nothing is written (DestinationRefused). Returns the entry as stored.
         """
         ...

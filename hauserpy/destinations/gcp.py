@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hauserpy.config import Settings
-from hauserpy.config.urls import is_loopback
+from hauserpy.config import reaches_loopback
 from hauserpy.errors import (
     AccessDenied,
     ConfigError,
@@ -16,6 +16,12 @@ from hauserpy.errors import (
     DestinationUnavailable,
     HauserpyError,
 )
+from hauserpy.waiting import LONG, span
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -25,7 +31,7 @@ TIMEOUT_SECONDS = 60.0
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _ATTEMPTS = 9
 _LONGEST_WAIT_SECONDS = 32.0
-_PASSING_REASONS = {
+PASSING_REASONS = {
     "backendError", "badGateway", "internalError", "jobBackendError", "jobInternalError",
     "jobRateLimitExceeded", "rateLimitExceeded", "tableUnavailable", "timeout",
 }  # fmt: skip
@@ -35,20 +41,18 @@ Storage."""
 QUOTA_REASONS = {"quotaExceeded", "dailyLimitExceeded", "userRateLimitExceeded"}
 """Not worth another attempt in the same run: what is used up comes back after hours."""
 
+_DEFAULT_KEY = "the file that GOOGLE_APPLICATION_CREDENTIALS names"
 FOR_QUOTA = "Wait, or ask for more quota in the Google console."
 _ON_GOOGLE = (
     "Run again later; if it stays so, look at the status of Google Cloud and at your network."
 )
 
 
-def reaches_loopback(endpoint: str | None) -> bool:
-    """Whether an Endpoint is on this machine, where no credentials are needed."""
-    return endpoint is not None and is_loopback(urlsplit(endpoint).hostname)
-
-
-def credentials(settings: Settings, endpoint: str | None) -> Any:
-    """Credentials for Google's clients: a service account's key file, else the application default
-    credentials; with ``Impersonate``, those of that service account.
+def credentials(
+    endpoint: str | None, *, file: Path | None = None, impersonate: str | None = None
+) -> Any:
+    """Credentials for Google's clients: those of a service account's key ``file``, else the
+    application default credentials; ``impersonate`` names a service account to act as with them.
 
     With an endpoint on loopback, anonymous ones. Raises AccessDenied when there are none.
     """
@@ -59,7 +63,7 @@ def credentials(settings: Settings, endpoint: str | None) -> Any:
 
     if reaches_loopback(endpoint):
         return AnonymousCredentials()  # type: ignore[no-untyped-call]
-    file = settings.bigquery.credentials_file
+    key = _DEFAULT_KEY if file is None else f"CredentialsFile {file}"
     try:
         if file is None:
             found, _ = default(scopes=_SCOPES)
@@ -67,22 +71,21 @@ def credentials(settings: Settings, endpoint: str | None) -> Any:
             found = service_account.Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
                 str(file), scopes=_SCOPES
             )
-        if settings.bigquery.impersonate:
+        if impersonate:
             found = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
                 source_credentials=found,
-                target_principal=settings.bigquery.impersonate,
+                target_principal=impersonate,
                 target_scopes=list(_SCOPES),
             )
     except OSError as error:
         raise ConfigError(
-            f"CredentialsFile {file} cannot be read ({error.strerror}).",
+            f"{key} cannot be read ({error.strerror}).",
             "Check its path and its permissions.",
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # Not chained: the parser's message may quote the key.
         raise ConfigError(
-            f"CredentialsFile {file} is not the key file of a service account"
-            f" ({type(error).__name__}).",
+            f"{key} is not the key file of a service account ({type(error).__name__}).",
             "Create a JSON key for the service account, or leave CredentialsFile out to use the"
             " application default credentials.",
         ) from None
@@ -127,9 +130,18 @@ class Calls:
             stop=stop_after_attempt(attempts),
             wait=wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT_SECONDS),
             retry=retry_if_exception(is_passing),
+            before_sleep=_tell,
             reraise=True,
         )
         return retrying(request)
+
+
+def _tell(state: RetryCallState) -> None:
+    error = None if state.outcome is None else state.outcome.exception()
+    if error is not None and state.upcoming_sleep >= LONG:
+        _log.warning(
+            "Google: %s; trying again in %s", _first_line(error), span(state.upcoming_sleep)
+        )
 
 
 def is_passing(error: BaseException) -> bool:
@@ -150,7 +162,7 @@ def is_passing(error: BaseException) -> bool:
         reason = reason_of(error)
         if isinstance(error, api.ServerError | api.TooManyRequests):
             return reason != "notImplemented"
-        return reason in _PASSING_REASONS
+        return reason in PASSING_REASONS
     # A proxy's page where JSON should be is a ValueError of the client's decoder.
     return isinstance(
         error, requests.exceptions.RequestException | ConnectionError | json.JSONDecodeError
@@ -182,7 +194,7 @@ def translated(error: Exception, what: str) -> HauserpyError:
 
     if isinstance(error, HauserpyError):
         return error
-    told = f"{what}: {_first_line(error)}"
+    told = f"{what}: {_first_line(error)}."
     reason = reason_of(error)
     if reason in QUOTA_REASONS:
         return DestinationUnavailable(told, FOR_QUOTA)

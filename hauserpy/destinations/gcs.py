@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from hauserpy.config import Settings
+from hauserpy.config import Settings, split_bucket
 from hauserpy.destinations import gcp
-from hauserpy.destinations.aws import split_bucket
 from hauserpy.destinations.objects import ABSENT, Conflict, Object, Objects, Upload
 from hauserpy.destinations.objects.names import content_type
 from hauserpy.destinations.objects.store import LOAD_LABEL
@@ -167,7 +166,9 @@ class GcsStore:
             self._see_bucket()
             yield Check("bucket", ok=True, detail=self.place)
         except HauserpyError as error:
-            yield Check("bucket", ok=False, detail=error.reason, remedy=error.instruction)
+            yield Check(
+                "bucket", ok=False, detail=error.reason, remedy=error.instruction, vital=True
+            )
 
     def close(self) -> None:
         if self._made is not None:
@@ -177,7 +178,7 @@ class GcsStore:
     def _open(self) -> Any:
         if self._made is None:
             endpoint = self._settings.gcs.endpoint
-            self._credentials = gcp.credentials(self._settings, endpoint)
+            self._credentials = gcp.credentials(endpoint)
             self._made = _library().Client(
                 # No project: it is only needed to make buckets.
                 project=None,
@@ -243,6 +244,8 @@ class GcsStore:
             return self._calls.attempt(request)
         except (api.PreconditionFailed, api.Conflict) as error:
             raise Conflict from error
+        except HauserpyError:
+            raise
         except Exception as error:
             if isinstance(error, api.NotFound) and not gcp.is_forgotten_upload(error):
                 raise ConfigError(

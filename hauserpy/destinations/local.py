@@ -133,7 +133,9 @@ class Local:
                 if self._own.exists():
                     disk.probe(self._own)
         except HauserpyError as error:
-            yield Check("folder", ok=False, detail=error.reason, remedy=error.instruction)
+            yield Check(
+                "folder", ok=False, detail=error.reason, remedy=error.instruction, vital=True
+            )
             return
         state = "can be made" if made else "is writable"
         yield Check("folder", ok=True, detail=f"SaveDir {folder} {state}")
@@ -142,7 +144,8 @@ class Local:
     def _check_files(self) -> Iterator[Check]:
         """Whether every file of the ledger is there, whole, by its digest."""
         try:
-            entries = self._read().entries
+            with disk.explained(f"the ledger in {self._own} cannot be read"):
+                entries = self._read().entries
         except HauserpyError:
             # The ledger has a check of its own.
             return

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hauserpy.config import Settings
+from hauserpy.config import Settings, reaches_loopback, split_bucket
 from hauserpy.destinations import aws
 from hauserpy.destinations.objects import ABSENT, Conflict, Object, Objects, Upload
 from hauserpy.destinations.objects.names import content_type
@@ -70,7 +70,7 @@ class S3Store:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._bucket, self._path = aws.split_bucket(settings.s3.bucket)
+        self._bucket, self._path = split_bucket(settings.s3.bucket)
         self._made: S3Client | None = None
 
     @property
@@ -218,7 +218,9 @@ class S3Store:
             region = self._region()
             yield Check("bucket", ok=True, detail=f"{self.place}, in region {region}")
         except HauserpyError as error:
-            yield Check("bucket", ok=False, detail=error.reason, remedy=error.instruction)
+            yield Check(
+                "bucket", ok=False, detail=error.reason, remedy=error.instruction, vital=True
+            )
 
     def close(self) -> None:
         if self._made is not None:
@@ -269,8 +271,13 @@ class S3Store:
 
         with self._explained("AWS credentials cannot be found"):
             found = boto3.session.Session().get_credentials()
-        if found is None:
+        if found is None and reaches_loopback(self._settings.s3.endpoint):
             return "none, which is enough for an Endpoint on this machine"
+        if found is None:
+            raise AccessDenied(
+                "there are no AWS credentials.",
+                "Give hauserpy some: a role, a profile, or AWS_ACCESS_KEY_ID.",
+            )
         return f"found ({found.method})"
 
     def _region(self) -> str:

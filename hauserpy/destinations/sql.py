@@ -1,9 +1,9 @@
 """What both SQL destinations share: the tables' names, ledger rows, and what they mean together.
 
-Three small tables stand beside the events (design 2): hauser's own ``SyncTable`` (``ID``,
-``Processed``, ``BundleEndTime``), ``<SyncTable>_ledger`` with a row for each loaded window, and
-``<SyncTable>_lock`` with exactly one row, which a load locks first and which holds our checkpoint.
-That the checkpoint is there as well is how a later run of the Go hauser is noticed: it knows only
+Three small tables stand beside the events: hauser's own ``SyncTable`` (``ID``, ``Processed``,
+``BundleEndTime``), ``<SyncTable>_ledger`` with a row for each loaded window, and
+``<SyncTable>_lock`` with exactly one row, which a load locks first. Our checkpoint stands in one of
+the latter two as well, which is how a later run of the Go hauser is noticed: it knows only
 ``SyncTable``.
 """
 
@@ -46,13 +46,6 @@ LEDGER_COLUMNS: Mapping[str, FieldType] = {
     "Version": FieldType.INT64,
 }
 """``Changes`` is JSON text: ``{"unfit": {"EventStart": 3}}``."""
-
-LOCK_COLUMNS: Mapping[str, FieldType] = {
-    "LoadId": FieldType.STRING,
-    "Checkpoint": FieldType.TIME,
-    "Scope": FieldType.STRING,
-}
-"""One row: the load that locked it last, how far sync has come, and what the ledger is of."""
 
 _COLUMN_OF: Mapping[str, str] = {
     "start": "StartTime",
@@ -136,7 +129,7 @@ def _text(moment: datetime) -> str:
 class Stored:
     """What the three tables hold, read in one snapshot.
 
-    ``checkpoint`` is the lock row's, ``synced`` the greatest BundleEndTime of SyncTable, ``scope``
+    ``checkpoint`` is our own, ``synced`` the greatest BundleEndTime of SyncTable, ``scope``
     what the ledger says that it is of, as text. A table that does not exist yet counts as empty.
     """
 

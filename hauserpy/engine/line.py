@@ -1,7 +1,7 @@
 """The assembly line: while one bundle loads, the next is staged and the one after it fetched.
 
-Loads stay in order, and memory and disk are bounded: at most `_AHEAD` bundles are spooled or staged
-beyond the one that loads.
+Loads stay in order, and memory and disk are bounded: no more bundles than these three are spooled or
+staged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import Progress, empty_folder, stage
 from hauserpy.waiting import Waiter
 
-_AHEAD = 2
+_PLACES = 3
 _LOOK_SECONDS = 0.1
 """How often a waiting thread looks whether the run is over."""
 
@@ -77,7 +77,7 @@ class Line:
         self._reporter = reporter
         self._stop = stop
         self._over = threading.Event()
-        self._places = threading.Semaphore(_AHEAD)
+        self._places = threading.Semaphore(_PLACES)
         self._spooled: queue.Queue[tuple[Step, Spool] | BaseException | None] = queue.Queue()
         self._ready: queue.Queue[Ready | BaseException | None] = queue.Queue()
         self._threads = [

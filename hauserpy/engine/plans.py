@@ -9,7 +9,7 @@ from typing import Protocol
 from hauserpy.destinations.base import Destination
 from hauserpy.engine.report import Reporter
 from hauserpy.entries import EntryKind
-from hauserpy.errors import DestinationRefused
+from hauserpy.errors import ConfigError, DestinationRefused
 from hauserpy.export.source import Source
 from hauserpy.ledger import Ledger, Step, steps_for
 from hauserpy.model import Bundle, Window, rfc3339
@@ -44,7 +44,8 @@ class Sync:
 
     With ``from_start`` it counts even when there is a checkpoint, and what is loaded is still passed
     over. With ``tell_before``, a ``start`` before all that is loaded, which sync will not come back
-    to, is told with what to do about it.
+    to, is told with what to do about it. With ``api_is_default`` nothing is taken over from the Go
+    hauser, which may have used the other API: ConfigError.
     """
 
     kind = EntryKind.SYNC
@@ -57,20 +58,29 @@ class Sync:
         *,
         from_start: bool = False,
         tell_before: bool = False,
+        api_is_default: bool = False,
     ) -> None:
         self._source = source
         self._reporter = reporter
         self._start = start
         self._from_start = from_start
         self._tells_before = tell_before
+        self._api_is_default = api_is_default
         self.offered_until: datetime | None = None
 
     def steps(self, ledger: Ledger) -> Iterator[Sequence[Step]]:
         self.offered_until = None
         if ledger.is_hausers:
+            if self._api_is_default:
+                raise ConfigError(
+                    "the Go hauser has loaded here, and nothing in the configuration tells which of the"
+                    " two export APIs it used.",
+                    'Set ExportApi = "segments" if it was hauser 1.x, ExportApi = "bundles" if it was'
+                    " 0.x; then run again.",
+                )
             (baseline,) = ledger.entries
             self._reporter.note(
-                "there is no ledger of hauserpy's here yet: the Go hauser's checkpoint is gone on from,"
+                "there is no ledger of hauserpy's here yet: sync goes on from the Go hauser's checkpoint,"
                 f" and all before {rfc3339(baseline.window.stop)} counts as loaded"
             )
         if self._from_start:

@@ -34,22 +34,6 @@ class Reporter(Protocol):
     def loaded(self, entry: LedgerEntry, seconds: float) -> None: ...
 
 
-class Silent:
-    """A Reporter that says nothing."""
-
-    def note(self, message: str) -> None: ...
-
-    def began(self, bundle: Bundle) -> None: ...
-
-    def fetched(self, bundle: Bundle, bytes: int, total: int | None) -> None: ...
-
-    def staged(self, bundle: Bundle, records: int, bytes: int, read: int) -> None: ...
-
-    def loading(self, bundle: Bundle) -> None: ...
-
-    def loaded(self, entry: LedgerEntry, seconds: float) -> None: ...
-
-
 @dataclass(slots=True)
 class Summary:
     """What a run did. ``to_json`` is the documented object of ``--json``."""
@@ -70,6 +54,11 @@ class Summary:
         self.seconds += other.seconds
 
     @property
+    def bundles(self) -> int:
+        """How many were loaded; one in parts is one."""
+        return len({e.bundle or e.load for e in self.loaded})
+
+    @property
     def records(self) -> int:
         return sum(e.records for e in self.loaded)
 
@@ -83,7 +72,7 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "bundles": len(self.loaded),
+            "bundles": self.bundles,
             "records": self.records,
             "bytes": self.bytes,
             "changes": self.changes.to_json(),

@@ -56,13 +56,13 @@ def sync(
     keep_start: bool = False,
     from_start: bool = False,
     tell_before: bool = False,
+    api_is_default: bool = False,
     max_bundles: int | None = None,
     dry_run: bool = False,
 ) -> None:
     """Load everything that is due, in order, and move the checkpoint with each load.
 
-    ``start``, ``from_start`` and ``tell_before`` say where to begin, see
-    `hauserpy.engine.plans.Sync`; with ``keep_start``, ``start`` becomes the first checkpoint, so that
+    `hauserpy.engine.plans.Sync` says what the others mean; with ``keep_start``, ``start`` becomes the first checkpoint, so that
     later runs begin there too whatever they think "30 days ago" is. ``summary`` is filled as the run
     goes: on an error, what was loaded before stays loaded and is told there.
     """
@@ -70,7 +70,10 @@ def sync(
         plant.reporter.note(
             f"StartTime {rfc3339(start)} lies in the future; nothing is due before then."
         )
-    plan = Sync(plant.source, plant.reporter, start, from_start=from_start, tell_before=tell_before)
+    plan = Sync(
+        plant.source, plant.reporter, start,
+        from_start=from_start, tell_before=tell_before, api_is_default=api_is_default,
+    )  # fmt: skip
     origin = start if keep_start else None
     _carry_out(plan, plant, summary, max_bundles=max_bundles, dry_run=dry_run, origin=origin)
 

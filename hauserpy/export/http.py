@@ -276,7 +276,7 @@ class Http:
             origin = Origin.of(url)
         except ValueError as error:
             raise ApiUnavailable(
-                f"{what}: {before or 'the API'} sends us to an address that is none: {error}.",
+                f"{what}: {before or 'the API'} sends us to an invalid address: {error}.",
                 "Check ApiURL.",
             ) from None
         allowed = origin.private if before is None else before.may_lead_to(origin)
@@ -352,11 +352,11 @@ class Http:
                 "Check this machine's clock, and REQUESTS_CA_BUNDLE when a proxy inspects TLS.",
             ) from None
         if isinstance(error, problems.ConnectTimeout):
-            reason = f"{origin} took no connection within {span(self._connect)}"
+            reason = f"{origin} accepted no connection within {span(self._connect)}"
         elif isinstance(error, problems.ReadTimeout):
             reason = f"{origin} did not answer within {span(first_byte)}"
         elif isinstance(error, problems.ProxyError):
-            reason = f"the proxy did not lead to {origin}{_os_reason(causes)}"
+            reason = f"the proxy could not reach {origin}{_os_reason(causes)}"
         elif isinstance(error, problems.SSLError):
             reason = f"no TLS connection with {origin}{_os_reason(causes)}"
         else:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import requests
@@ -23,7 +23,7 @@ from hauserpy.export.operations import (
 from hauserpy.export.request import Request
 from hauserpy.export.retry import Again
 from hauserpy.export.source import Body, SourceClosed
-from hauserpy.export.windows import bundle_of, floor, windows
+from hauserpy.export.windows import bundle_of, first_start, windows
 from hauserpy.fields import request_fields
 from hauserpy.model import Bundle, Window, rfc3339
 from hauserpy.waiting import Timing
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from hauserpy.fields import Field
 
 _log = logging.getLogger(__name__)
-
-FIRST_REACH = timedelta(days=30)
-"""How far back the first window lies when no StartTime is configured."""
 
 MOST_OUTSTANDING = 2
 """Exports that the API makes for us at one time: one in hand, and the next."""
@@ -51,7 +48,6 @@ _REFUSED = (400, 401, 403, 404, 410)
 
 _KEPT = 8
 """Finished exports that are remembered, for a download that has to start again."""
-
 
 _CREATING_SECONDS = 1.0
 """How long `close` waits for the answer to a request for an export that is on its way."""
@@ -104,7 +100,7 @@ class Segments:
         limit = self._timing.clock() - self._delay
         start = after or self._start_time
         if start is None:
-            start = floor(self._timing.clock() - FIRST_REACH, self._duration)
+            start = first_start(self._timing.clock(), self._duration)
         for window in windows(
             start, limit, self._duration, until=until, loaded=loaded, replace=replace
         ):

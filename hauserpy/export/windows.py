@@ -8,11 +8,17 @@ from datetime import datetime, timedelta
 from hauserpy.model import BEGINNING, Bundle, Window
 
 _DAY = timedelta(hours=24)
+_FIRST_REACH = timedelta(days=30)
 
 
 def floor(moment: datetime, duration: timedelta) -> datetime:
     """The last multiple of ``duration`` from the epoch that is not after ``moment``."""
     return moment - (moment - BEGINNING) % duration
+
+
+def first_start(now: datetime, duration: timedelta) -> datetime:
+    """Where the first window begins when no StartTime is configured: 30 days back, as with hauser."""
+    return floor(now - _FIRST_REACH, duration)
 
 
 def windows(

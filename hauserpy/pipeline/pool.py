@@ -19,9 +19,9 @@ from hauserpy.decode.split import BATCH_BYTES, Stretch
 from hauserpy.errors import CorruptBundle, HauserpyError, RecordTooLarge, WorkerDied
 from hauserpy.pipeline.convert import MOST_RECORDS, Converted, Converter, Crowded, Job
 from hauserpy.pipeline.guarded import Guarded
-from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.memory import Slots
-from hauserpy.pipeline.worker import IGNORED, Answer, Bundle, Task
+from hauserpy.pipeline.pipe import Pipe
+from hauserpy.pipeline.worker import IGNORED, Answer, NewJob, Task
 
 _SLOT_BYTES = 2 * BATCH_BYTES
 _SLOTS_A_WORKER = 3
@@ -59,7 +59,7 @@ class _Ticket:
 @dataclass(slots=True)
 class _Worker:
     process: subprocess.Popen[bytes]
-    line: Line
+    pipe: Pipe
     tickets: dict[int, _Ticket] = field(default_factory=dict)
     """What it was given, by slot."""
     job: Job | None = None
@@ -203,9 +203,9 @@ class Pool:
         worker.tickets[slot] = ticket
         try:
             if worker.job is not job:
-                worker.line.send(Bundle(job, self._form))
+                worker.pipe.send(NewJob(job, self._form))
                 worker.job = job
-            worker.line.send(
+            worker.pipe.send(
                 Task(
                     slot,
                     stretch.size,
@@ -241,7 +241,7 @@ class Pool:
         for key, _ in self._ready.select():
             worker: _Worker = key.data
             try:
-                answer: Answer = worker.line.recv()
+                answer: Answer = worker.pipe.recv()
             except (EOFError, OSError):
                 self._died(worker)
             ticket = worker.tickets.pop(answer.slot)
@@ -296,9 +296,9 @@ class Pool:
                     ) from error
                 finally:
                     signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            worker = _Worker(process, Line(ours.detach()))
+            worker = _Worker(process, Pipe(ours.detach()))
             self._workers.append(worker)
-            self._ready.register(worker.line, selectors.EVENT_READ, worker)
+            self._ready.register(worker.pipe, selectors.EVENT_READ, worker)
 
     def close(self) -> None:
         """End the workers; may be called twice, and the pool used again."""
@@ -306,7 +306,7 @@ class Pool:
             self._ready.close()
             self._ready = None
         for worker in self._workers:
-            worker.line.close()
+            worker.pipe.close()
         for worker in self._workers:
             try:
                 worker.process.wait(_PARTING_SECONDS)

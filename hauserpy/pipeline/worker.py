@@ -1,4 +1,4 @@
-"""A worker process: converts batches until the parent closes the line.
+"""A worker process: converts batches until the parent closes the pipe.
 
 Run by `hauserpy.pipeline.pool` with two inherited file descriptors: a socket for messages, and the
 memory that batches and their results travel through.
@@ -18,15 +18,15 @@ from hauserpy.decode.records import Unproved
 from hauserpy.decode.split import Batch
 from hauserpy.errors import HauserpyError
 from hauserpy.pipeline.convert import Converted, Converter, Crowded, Job
-from hauserpy.pipeline.line import Line
 from hauserpy.pipeline.memory import Slots
+from hauserpy.pipeline.pipe import Pipe
 
 IGNORED = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C reaches every process of the terminal, and a service manager's SIGTERM every one of the
 service; the parent decides what becomes of it. Blocked by it until they are ignored."""
 
 
-class Bundle(NamedTuple):
+class NewJob(NamedTuple):
     """The tasks that follow are of another bundle, whose records may have this form."""
 
     job: Job
@@ -52,7 +52,7 @@ class Answer(NamedTuple):
     result: Converted | Unproved | Crowded | HauserpyError
 
 
-def main(line: Line, slots: Slots) -> None:
+def main(pipe: Pipe, slots: Slots) -> None:
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     # Rows hold no cycles, and the collector costs a fifth of the parsing.
@@ -61,10 +61,10 @@ def main(line: Line, slots: Slots) -> None:
     converter: Converter | None = None
     while True:
         try:
-            message = line.recv()
+            message = pipe.recv()
         except (EOFError, OSError):
             return
-        if isinstance(message, Bundle):
+        if isinstance(message, NewJob):
             own = None if converter is None else converter.reader.form
             converter = Converter(message.job, own or message.form)
             # The one before it refers to itself, and remembers much.
@@ -72,7 +72,7 @@ def main(line: Line, slots: Slots) -> None:
             continue
         assert converter is not None
         try:
-            line.send(_answer(converter, message, slots))
+            pipe.send(_answer(converter, message, slots))
         except OSError:
             return
 
@@ -95,8 +95,8 @@ def _answer(converter: Converter, task: Task, slots: Slots) -> Answer:
 
 
 def run() -> None:
-    """The process's entry: ``LINE MEMORY SLOTS SIZE`` are its arguments."""
-    line, memory, count, size = map(int, sys.argv[1:])
-    main(Line(line), Slots(memory, count, size))
+    """The process's entry: ``PIPE MEMORY SLOTS SIZE`` are its arguments."""
+    pipe, memory, count, size = map(int, sys.argv[1:])
+    main(Pipe(pipe), Slots(memory, count, size))
     # There is nothing to put away, and taking every module apart is a tenth of a worker's start.
     os._exit(0)

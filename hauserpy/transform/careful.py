@@ -1,4 +1,4 @@
-"""Any record to a row, rule by rule, with every alteration counted (design 3)."""
+"""Any record to a row, rule by rule, with every alteration counted."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Folder:
 
 
 def _dump(n: int, custom: dict[str, Any], care: set[int]) -> bytes:
-    """Too deep for orjson is not yet too deep for the design."""
+    """Too deep for orjson is not yet too deep for us."""
     try:
         return orjson.dumps(custom)
     except orjson.JSONEncodeError:

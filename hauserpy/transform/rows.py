@@ -86,10 +86,11 @@ class Transformer:
         for record in records.values:
             made = Changes()
             row = self._careful.row(record, made, plain=records.plain)
-            if _keeps(clip, self._start_of(row)):
+            start = self._start_of(row)
+            if _keeps(clip, start):
                 kept.append(row)
                 changes.merge(made)
-            else:
+            elif start is not None and any(start in window for window in clip.loaded):
                 changes.count(ChangeKind.CLIPPED, EVENT_START)
         return kept
 

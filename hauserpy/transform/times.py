@@ -1,4 +1,4 @@
-"""Instants as the export writes them, read strictly and written in UTC (design 3.4)."""
+"""Instants as the export writes them, read strictly and written in UTC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fits a column of each type, and as what (design 3.3)."""
+"""What fits a column of each type, and as what."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def dump(value: Any, *, level: int = 1) -> bytes:
     try:
         return orjson.dumps(value, default=_as_written)
     except orjson.JSONEncodeError:
-        # orjson stops at 254 levels, the design at 256.
+        # orjson stops at 254 levels, we at 256.
         return _dump_deep(value, level)
 
 

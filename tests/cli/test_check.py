@@ -287,6 +287,15 @@ def test_a_broken_ledger(site: Site, api: MockApi, text: bytes) -> None:
     assert "backup" in remedy or "Upgrade" in remedy
 
 
+def test_a_ledger_that_cannot_be_opened(site: Site, api: MockApi) -> None:
+    site.use(api, 1)
+    (site.save / ".hauserpy" / "ledger.json").mkdir(parents=True)
+    outcome = site.run("check")
+    assert outcome.code == 8
+    assert "✗ ledger: the ledger in" in outcome.out
+    assert "Is a directory" in outcome.out
+
+
 def test_hauser_has_run_since(site: Site, api: MockApi) -> None:
     site.use(api, 1)
     site.sync()

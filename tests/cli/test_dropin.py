@@ -263,7 +263,7 @@ def test_it_goes_on_where_hauser_stood(
     site.use(api, generation, *lines, *(['ExportDuration = "24h"'] if generation == 2 else []))
     told = site.ok("status", "--json").json
     assert (told["checkpoint"], told["hauser_until"]) == ("2026-05-03T00:00:00Z",) * 2
-    taken = "gone on from, and all before 2026-05-03T00:00:00Z counts as loaded"
+    taken = "sync goes on from the Go hauser's checkpoint, and all before 2026-05-03T00:00:00Z counts as loaded"
     assert taken in site.ok("sync", "--max-bundles", "1").err
     assert hauser.checkpoint() == DAYS[2].stop
     assert (site.save / f"{prefix}.sync.hauser").read_text() == "2026-05-04T00:00:00Z"
@@ -281,6 +281,33 @@ def test_it_goes_on_where_hauser_stood(
     )
     status = site.ok("status").out
     assert "loaded everything before 2026-05-03T00:00:00Z" in status
+
+
+@pytest.mark.parametrize("command", [["sync"], ["sync", "--dry-run"]], ids=" ".join)
+def test_nothing_is_taken_over_while_nobody_knows_from_which_api(
+    site: Site, serve: Serve, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = serve(bodies=bodies(DAYS, EVENTS))
+    adopted(site)
+    before = {path: path.read_bytes() for path in site.save.iterdir()}
+    text = f'FsApiToken = "{api.token}"\n[local]\nSaveDir = "{site.save}"\n'
+    site.configure(text)
+    outcome = site.run(*command)
+    assert outcome.code == 2
+    assert 'Set ExportApi = "segments" if it was hauser 1.x' in outcome.err
+    assert {path: path.read_bytes() for path in site.save.iterdir() if path.is_file()} == before
+    site.use(api, 1)
+    site.ok("sync")
+    # Now there is a ledger of ours, and it needs no telling.
+    monkeypatch.setenv("HAUSERPY_APIURL", api.url)
+    site.configure(text)
+    assert "nothing was due" in site.ok("sync").out
+
+
+def test_the_file_is_named_as_in_hauser_s_manifests(site: Site, serve: Serve) -> None:
+    site.use(serve(bodies=bodies(DAYS, EVENTS)), 1)
+    outcome = site.run("status", f"-c={site.path}")
+    assert (outcome.code, outcome.err) == (0, "")
 
 
 def test_the_way_back_to_hauser_and_then_to_us_again(site: Site, serve: Serve) -> None:

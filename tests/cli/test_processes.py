@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -121,6 +122,34 @@ def test_a_second_signal_leaves_the_terminal_as_it_was_and_one_sent_twice_is_one
     assert ran.stderr.count("stopping after the load in hand") == 1
     last = ran.stderr.splitlines()[-1]
     assert "stopped at once" in last and "\x1b[?25h" in last, "the cursor is shown again"
+
+
+def test_a_signal_ends_the_attempts_at_a_warehouse_that_is_down(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        config = tmp_path / "config.toml"
+        config.touch(mode=0o600)
+        config.write_text(
+            'FsApiToken = "x"\nExportApi = "segments"\nProvider = "aws"\n[s3]\nBucket = "buck"\n'
+            'Region = "us-east-1"\n[redshift]\nHost = "127.0.0.1"\nDB = "d"\nUser = "u"\n'
+            f'Password = "p"\nSslMode = "disable"\nPort = {port}\nExportTable = "e"\n'
+            'SyncTable = "s"\nDatabaseSchema = "public"\nCredentials = "aws_iam_role=x"\n'
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hauserpy", "-c", str(config), "sync"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        )  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            # Of pauses of 1, 2, 4, 8 and 16 seconds.
+            if "trying again in 4 s" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate()
+        assert process.returncode == 143
+        assert "trying again" not in err
 
 
 def test_a_signal_ends_a_long_wait(place: Place) -> None:

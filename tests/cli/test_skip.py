@@ -46,7 +46,7 @@ def test_before_the_first_sync_it_takes_nothing_else_with_it(place: Place) -> No
 def test_what_is_loaded_stays(place: Place) -> None:
     place.run("sync", "--max-bundles", "2")
     ran = skip(place, 0)
-    assert "loaded already" in ran.err
+    assert "is loaded or given up already" in ran.err
     told = skip(place, 1, "--json", last=2).json
     assert [e["start"] for e in told["loaded"]] == [rfc3339(day(2).start)]
     assert place.names() == names(0, 1)

@@ -24,34 +24,6 @@ from hauserpy.errors import (
 )
 
 
-@pytest.mark.parametrize(
-    ("text", "bucket", "path"),
-    [
-        ("events", "events", ""),
-        ("events/", "events", ""),
-        ("events/full/story", "events", "full/story/"),
-        ("events//full/", "events", "full/"),
-    ],
-)
-def test_a_bucket_may_hold_a_path(text: str, bucket: str, path: str) -> None:
-    assert aws.split_bucket(text) == (bucket, path)
-
-
-@pytest.mark.parametrize(
-    ("url", "loopback"),
-    [
-        ("http://127.0.0.1:9000", True),
-        ("http://localhost:9000/x", True),
-        ("http://[::1]:9000", True),
-        ("https://s3.example.com", False),
-        ("http://10.0.0.1", False),
-        ("http://127.0.0.1.example.com", False),
-    ],
-)
-def test_loopback_is_known_by_its_address(url: str, loopback: bool) -> None:
-    assert aws.is_loopback(url) is loopback
-
-
 def answer(code: str, status: int) -> ClientError:
     told = {"Error": {"Code": code, "Message": "No."}}
     response: Any = {**told, "ResponseMetadata": {"HTTPStatusCode": status}}
@@ -86,3 +58,13 @@ def test_errors_are_ours_and_say_what_was_tried(
     ):
         raise error
     assert type(raised.value) is ours
+
+
+def test_what_to_do_where_it_is_forbidden_is_for_the_caller_to_say() -> None:
+    with pytest.raises(AccessDenied) as raised, aws.explained("x", denied="Ask Ann."):
+        raise answer("AccessDenied", 403)
+    assert raised.value.instruction == "Ask Ann."
+    with pytest.raises(ConfigError, match="Check ClusterIdentifier"), aws.explained("x"):
+        raise answer("ClusterNotFound", 404)
+    with pytest.raises(ConfigError, match="Check Workgroup"), aws.explained("x"):
+        raise answer("ResourceNotFoundException", 404)

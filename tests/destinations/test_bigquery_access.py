@@ -223,28 +223,13 @@ def key_file(folder: Path) -> Path:
     return file
 
 
-def test_a_key_file_and_impersonation_are_used(bq: World, tmp_path: Path) -> None:
+def test_a_key_file_and_impersonation_are_used(tmp_path: Path) -> None:
     file = key_file(tmp_path)
-    plain = gcp.credentials(bq.settings(credentials_file=file), None)
+    plain = gcp.credentials(None, file=file)
     assert plain.service_account_email == "loader@stand-in.iam.gserviceaccount.com"
     other = "other@stand-in.iam.gserviceaccount.com"
-    made = gcp.credentials(bq.settings(credentials_file=file, impersonate=other), None)
+    made = gcp.credentials(None, file=file, impersonate=other)
     assert made.service_account_email == other
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "local"),
-    [
-        ("http://127.0.0.1:9050", True),
-        ("http://localhost:9050", True),
-        ("http://[::1]:9050", True),
-        ("https://bigquery.example.com", False),
-        ("http://127.0.0.1.example.com", False),
-        (None, False),
-    ],
-)
-def test_only_loopback_goes_without_credentials(endpoint: str | None, local: bool) -> None:
-    assert gcp.reaches_loopback(endpoint) is local
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from hauserpy.destinations.bigquery.schema import quoted
 from hauserpy.entries import EntryKind
-from hauserpy.errors import ConfigError, DestinationRefused, LedgerUnreadable
+from hauserpy.errors import DestinationRefused, LedgerUnreadable
 from hauserpy.fields import catalogue, table_columns
 from tests.destinations.bigquery_world import World, events, expected_texts, window
 from tests.standins.bigquery.fixtures import NOW
@@ -238,19 +239,20 @@ def test_an_expiration_that_is_not_the_tables_is_told_and_left(
     assert "expirationMs" not in bq.server.table(bq.dataset, "fs_export")["timePartitioning"]
 
 
-@pytest.mark.parametrize(
-    ("given", "says"),
-    [
-        ({"export_table": "x`; DROP TABLE y"}, "ExportTable"),
-        ({"sync_table": "a.b"}, "SyncTable"),
-        ({"sync_table": "t", "export_table": "t_ledger"}, "also the name of a table"),
-    ],
-)
-def test_names_that_are_none_are_refused_at_once(
-    bq: World, given: dict[str, str], says: str
-) -> None:
-    with pytest.raises(ConfigError, match=says):
-        bq.destination(bq.settings(**given))
+def test_a_name_that_would_end_its_backticks_is_never_written(bq: World) -> None:
+    with pytest.raises(DestinationRefused, match="Invalid table ID"):
+        bq.ready(bq.settings(export_table="x`; DROP TABLE y"))
+    with pytest.raises(ValueError, match="not a name"):
+        quoted("x`; DROP TABLE y")
+
+
+def test_a_table_s_name_may_hold_a_space(bq: World) -> None:
+    destination, layout = bq.ready(bq.settings(export_table="fs export"))
+    staged = bq.staged(layout, window(0), events(0))
+    destination.load(
+        bq.entry(window(0), staged), staged.parts, expected=frozenset(), checkpoint=None
+    )
+    assert bq.texts("`fs export`") == expected_texts(0)
 
 
 def test_a_dataset_that_is_not_there_is_named(bq: World) -> None:

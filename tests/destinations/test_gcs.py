@@ -7,12 +7,14 @@ import random
 import sys
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
-from hauserpy.config import GcsSettings, Provider, Settings
+from hauserpy.config import BigQuerySettings, GcsSettings, Provider, Settings
 from hauserpy.destinations import gcs, open_destination
 from hauserpy.destinations.objects import ABSENT, Conflict
 from hauserpy.errors import (
@@ -21,6 +23,7 @@ from hauserpy.errors import (
     DestinationRefused,
     DestinationUnavailable,
     HauserpyError,
+    Interrupted,
 )
 from hauserpy.fields import catalogue
 from hauserpy.layout import Compression
@@ -209,6 +212,30 @@ def test_no_credentials_are_an_access_denied(
     with pytest.raises(AccessDenied, match="credentials"):
         backing.open(endpoint="http://storage.invalid").ledger()
     assert backing.open().ledger().entries == (), "with an Endpoint on loopback none are needed"
+
+
+def test_what_is_of_bigquery_only_is_not_read(
+    backing: ObjectBacking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("google.auth.default", lambda **_: (AnonymousCredentials(), None))
+    settings = backing.settings(endpoint="http://127.0.0.1:1")
+    settings = replace(
+        settings,
+        gcs=replace(settings.gcs, endpoint=None),
+        bigquery=BigQuerySettings(credentials_file=Path("/nowhere"), impersonate="somebody"),
+    )
+    assert isinstance(
+        gcs.GcsStore(settings, lambda _: None)._open()._credentials, AnonymousCredentials
+    )
+
+
+def test_a_signal_ends_the_attempts(gcs_standin: GcsStandin, backing: ObjectBacking) -> None:
+    def stop(_seconds: float) -> None:
+        raise Interrupted(15)
+
+    settings = backing.settings(endpoint="http://127.0.0.1:1")
+    with pytest.raises(Interrupted):
+        open_destination(settings, sleep=stop).ledger()
 
 
 def test_without_the_extra_it_says_what_to_install(

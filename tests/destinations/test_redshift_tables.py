@@ -15,6 +15,7 @@ from hauserpy.fields import catalogue
 from hauserpy.layout import CustomVarsKind
 from hauserpy.ledger import BASELINE_LOAD, steps_for
 from hauserpy.model import BEGINNING, Bundle, Window
+from tests.bundles import kinds
 from tests.destinations.redshift_world import DAY, World, events, expected_texts, window
 
 # The 34 columns of hauser 1.x's table on Redshift, as the catalog shows them.
@@ -245,7 +246,7 @@ def test_an_existing_columns_own_length_bounds_its_text(world: World) -> None:
     assert world.standin.sql("SELECT pageurl, userid, eventstart, customvars FROM fsexport") == [
         ("é" * 5, None, DAY, '{"UserId":1099511627776}')
     ]
-    assert stored.changes.by_kind() == {"text_cut": 1, "unfit": 1}
+    assert kinds(stored.changes) == {"text_cut": 1, "unfit": 1}
 
 
 def test_mobile_fields_are_columns_when_they_are_asked_for(world: World) -> None:
@@ -284,7 +285,7 @@ def test_text_that_is_too_long_is_cut_between_characters_and_counted(world: Worl
     assert text == "🙂" * 16_383 and size == 65_532
     assert custom["evt_n_int"] == 12345678901234567890
     assert set(custom["evt_note_str"]) == {"🙂"}
-    assert stored.changes.by_kind() == {"custom_vars_cut": 1, "text_cut": 1}
+    assert kinds(stored.changes) == {"custom_vars_cut": 1, "text_cut": 1}
 
 
 def test_custom_variables_in_a_super_column(world: World) -> None:
@@ -307,7 +308,7 @@ def test_custom_variables_in_a_super_column(world: World) -> None:
     assert custom["evt_big_int"] == str(10**40 + 1)
     assert custom["evt_tags_strs"] == ["a", "b\nc"] and custom["evt_none"] is None
     assert len(custom["evt_note_str"].encode()) <= 65_535
-    assert stored.changes.by_kind() == {"custom_vars_cut": 1, "number_as_text": 1}
+    assert kinds(stored.changes) == {"custom_vars_cut": 1, "number_as_text": 1}
 
 
 def test_the_type_of_an_existing_column_wins_over_the_setting(world: World) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from hauserpy.config import LocalSettings, Settings
 from hauserpy.destinations import Destination
 from hauserpy.destinations.local import Local
-from hauserpy.engine.report import Silent, Summary
+from hauserpy.engine.report import Summary
 from hauserpy.engine.runs import Plant, sync
 from hauserpy.entries import LedgerEntry
 from hauserpy.errors import HauserpyError
@@ -34,6 +34,22 @@ def hour(number: int) -> Window:
 def text_of(bundle: Bundle) -> bytes:
     """Two events that tell their bundle."""
     return json.dumps([{"EventTargetText": f"{bundle.id}/{n}"} for n in range(2)]).encode()
+
+
+class Silent:
+    """A Reporter that says nothing."""
+
+    def note(self, message: str) -> None: ...
+
+    def began(self, bundle: Bundle) -> None: ...
+
+    def fetched(self, bundle: Bundle, bytes: int, total: int | None) -> None: ...
+
+    def staged(self, bundle: Bundle, records: int, bytes: int, read: int) -> None: ...
+
+    def loading(self, bundle: Bundle) -> None: ...
+
+    def loaded(self, entry: LedgerEntry, seconds: float) -> None: ...
 
 
 @dataclass

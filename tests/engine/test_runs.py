@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hauserpy.engine.report import Silent, Summary
+from hauserpy.engine.report import Summary
 from hauserpy.engine.runs import backfill, skip, sync
 from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import ApiUnavailable, BundleGone, CorruptBundle, Interrupted, LedgerMoved
@@ -20,6 +20,7 @@ from tests.destinations.bundles import Run
 from tests.destinations.local_backing import read_rows
 from tests.engine.scripted import (
     Scripted,
+    Silent,
     folder_of,
     hour,
     plant,
@@ -296,3 +297,25 @@ def test_a_dry_run_plans_and_fetches_nothing(tmp_path: Path) -> None:
     assert [s.bundle.id for s in summary.planned] == ["0", "1", "2"]
     assert source.fetched == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_while_one_loads_the_next_is_staged_and_the_one_after_it_fetched(tmp_path: Path) -> None:
+    source, destination = Scripted(), folder_of(tmp_path)
+    third = threading.Event()
+    source.before_fetch = lambda bundle: third.set() if bundle.id == "2" else None
+    begun: list[bool] = []
+    destination.before_load = lambda entry: begun.append(third.wait(30)) if not begun else None
+    synced(plant(source, destination, tmp_path))
+    assert begun == [True]
+    assert rows(tmp_path) == whole(*range(5))
+
+
+def test_a_bundle_in_parts_is_one(tmp_path: Path) -> None:
+    source = Scripted(windows=[Window(hour(0).start, hour(2).stop)])
+    destination = folder_of(tmp_path)
+    made = plant(source, destination, tmp_path)
+    skip(made, Summary(), hour(1), "gone")
+    told = Summary()
+    backfill(made, told, hour(0).start)
+    assert [e.window for e in told.loaded] == [hour(0), hour(2)]
+    assert told.to_json()["bundles"] == 1

@@ -421,7 +421,7 @@ def test_https_goes_through_the_proxy_of_the_environment_as_a_tunnel(
         monkeypatch.setattr(proxy._server.RequestHandlerClass, "do_CONNECT", refuse, raising=False)
         monkeypatch.setenv("https_proxy", proxy.url)
         http = Http(settings_for("https://api.fullstory.test"), time.timing)
-        with pytest.raises(ApiUnavailable, match=r"the proxy did not lead to api\.fullstory\.test"):
+        with pytest.raises(ApiUnavailable, match=r"the proxy could not reach api\.fullstory\.test"):
             http.json(wanted(http))
         http.close()
     assert lines

@@ -429,7 +429,7 @@ def test_an_unknown_state_is_pending(time: FakeTime) -> None:
         ({"states": [{"state": "COMPLETED"}]}, "no usable searchExportId"),
         ({"states": [{"state": "COMPLETED", "results": {}}]}, "no usable searchExportId"),
         ({"location": ""}, "no usable location"),
-        ({"location": "file:///etc/passwd"}, "sends us to an address that is none"),
+        ({"location": "file:///etc/passwd"}, "sends us to an invalid address"),
         ({"location": "http://storage.example.com/x"}, "where others could read along"),
         ({"location": "https://user:pw@storage.example.com/x"}, "user or a password"),
     ],

@@ -858,6 +858,8 @@ def test_a_job_with_a_clip_uses_no_form() -> None:
     one = Converter(job)
     batch = batch_of(told(n).text() for n in range(60))
     one.convert(batch)
-    clipped = Converter(replace(job, clip=Clip(WINDOW, WINDOW, strays=True)), one.reader.form)
+    clipped = Converter(
+        replace(job, clip=Clip(WINDOW, WINDOW, strays=True, loaded=())), one.reader.form
+    )
     assert clipped.convert(batch) == one.convert(batch)
     assert (one.reader.form, clipped.reader.form) == (USUAL, None)

@@ -28,11 +28,11 @@ from hauserpy.errors import WorkerDied
 from hauserpy.layout import Compression, CustomVarsKind, Layout, StageFormat
 from hauserpy.model import Clip, Window
 from hauserpy.pipeline.convert import MOST_RECORDS, Converted, Converter, Job
-from hauserpy.pipeline.line import Line
+from hauserpy.pipeline.pipe import Pipe
 from hauserpy.pipeline.pool import Pool
 from hauserpy.pipeline.spool import Spool
 from hauserpy.pipeline.stage import Progress, empty_folder, stage
-from hauserpy.pipeline.worker import Bundle
+from hauserpy.pipeline.worker import NewJob
 from tests import reading, reference
 from tests.bundles import FILE_COLUMNS, WINDOW, Output, chunked, here, staged
 
@@ -146,8 +146,9 @@ def test_windows_that_meet_clip_a_bundle_into_all_of_its_rows(name: str, pool: P
     layout = LAYOUTS[name]
     noon = WINDOW.start.replace(hour=12)
     halves = []
-    for keep, strays in ((Window(WINDOW.start, noon), True), (Window(noon, WINDOW.stop), False)):
-        clip = Clip(keep, WINDOW, strays)
+    first, second = Window(WINDOW.start, noon), Window(noon, WINDOW.stop)
+    for keep, strays, loaded in ((first, True, second), (second, False, first)):
+        clip = Clip(keep, WINDOW, strays, (loaded,))
         made = staged([PACKED], layout, pool=pool, clip=clip, batch_bytes=3000)
         alone = staged([PACKED], layout, clip=clip, batch_bytes=3000)
         assert _texts(name, made) == _texts(name, alone)
@@ -296,14 +297,14 @@ def test_what_was_learned_of_a_small_bundle_serves_the_workers(
     layout: str, is_learned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Form | None] = []
-    send = Line.send
+    send = Pipe.send
 
-    def noted(self: Line, message: object) -> None:
-        if isinstance(message, Bundle):
+    def noted(self: Pipe, message: object) -> None:
+        if isinstance(message, NewJob):
             told.append(message.form)
         send(self, message)
 
-    monkeypatch.setattr(Line, "send", noted)
+    monkeypatch.setattr(Pipe, "send", noted)
     with closing(Pool(2)) as pool:
         staged([UNIFORM], LAYOUTS[layout], pool=pool, batch_bytes=len(UNIFORM) // 8)
         assert told == []

@@ -14,7 +14,7 @@ from hauserpy.decode.split import Batch
 from hauserpy.layout import Column, CustomVarsKind, FieldType, Layout
 from hauserpy.transform import Transformer
 from tests import reference
-from tests.bundles import RECORDS, WINDOW, by_row, spell
+from tests.bundles import RECORDS, WINDOW, by_row, kinds, spell
 
 
 def fold(record: str, **rules: Any) -> tuple[str, dict[str, int]]:
@@ -23,7 +23,7 @@ def fold(record: str, **rules: Any) -> tuple[str, dict[str, int]]:
     column = Column("CustomVars", "CustomVars", FieldType.CUSTOM_VARS, most)
     records = parse(Batch(record.encode(), 0, True), most_bytes=1 << 24)
     made = Transformer(Layout((column,), **rules), WINDOW).rows(records)
-    return by_row(made)[0][0], made.changes.by_kind()
+    return by_row(made)[0][0], kinds(made.changes)
 
 
 def test_the_largest_value_is_shortened_first() -> None:

@@ -293,12 +293,17 @@ def test_clipping_keeps_the_window_and_counts_the_rest(plain: bool, strays: bool
         record("yesterday", 7),
         record("2026-11-22T23:59:59Z", 8),
     ]
-    clip = Clip(EARLY, WINDOW, strays)
+    loaded = (Window(EARLY.stop, WINDOW.stop),)
+    clip = Clip(EARLY, WINDOW, strays, loaded)
     made = Transformer(FILES, WINDOW, clip).rows(Records(records, plain))
     wanted = [0, 1, 3, 4, 5, 6, 7] if strays else [0, 1, 3]
     unclipped = Transformer(FILES, WINDOW).rows(Records(records, plain))
     assert by_row(made) == [by_row(unclipped)[n] for n in wanted]
-    assert made.changes[ChangeKind.CLIPPED, "EventStart"] == len(records) - len(wanted)
+    assert made.changes[ChangeKind.CLIPPED, "EventStart"] == 2, "strays are no part of a window"
+    elsewhere = Transformer(FILES, WINDOW, Clip(EARLY, WINDOW, strays, ()))
+    others = elsewhere.rows(Records(records, plain))
+    assert by_row(others) == by_row(made)
+    assert (ChangeKind.CLIPPED, "EventStart") not in others.changes, "they come with other parts"
     assert made.changes[ChangeKind.UNFIT, "IndvId"] == len(wanted)
     assert made.changes.get((ChangeKind.UNFIT, "EventStart"), 0) == (1 if strays else 0)
     last = datetime(2026, 11, 23, tzinfo=UTC) if strays else EARLY.stop - timedelta(microseconds=1)
@@ -306,8 +311,8 @@ def test_clipping_keeps_the_window_and_counts_the_rest(plain: bool, strays: bool
 
 
 def test_no_rows_have_no_span() -> None:
-    clip = Clip(EARLY, WINDOW, strays=False)
+    clip = Clip(EARLY, WINDOW, strays=False, loaded=())
     made = Transformer(FILES, WINDOW, clip).rows(Records([{}], plain=True))
     assert (made.count, dict(made.changes), made.first_event, made.last_event) == (
-        0, {(ChangeKind.CLIPPED, "EventStart"): 1}, None, None,
+        0, {}, None, None,
     )  # fmt: skip

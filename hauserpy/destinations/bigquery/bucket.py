@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from hauserpy.config import Settings
+from hauserpy.config import split_bucket
 from hauserpy.destinations import gcp
+from hauserpy.destinations.bigquery.client import Connection
 from hauserpy.errors import HauserpyError
 from hauserpy.model import Part
 from hauserpy.owner import Owner
@@ -32,22 +33,17 @@ _UPLOAD_TIMEOUT_SECONDS = (10.0, 600.0)
 class Bucket:
     """The place in ``[gcs] Bucket``, which may hold a path, where parts wait for their load job."""
 
-    def __init__(
-        self, settings: Settings, calls: gcp.Calls, *, clock: Callable[[], datetime]
-    ) -> None:
-        self._settings = settings
-        self._calls = calls
+    def __init__(self, connection: Connection, *, clock: Callable[[], datetime]) -> None:
+        self._connection = connection
+        self._calls = connection.calls
         self._clock = clock
-        self.name, _, path = settings.gcs.bucket.partition("/")
-        self._prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+        self.name, self._prefix = split_bucket(connection.settings.gcs.bucket)
         self._client: Any = None
 
     @classmethod
-    def of(
-        cls, settings: Settings, calls: gcp.Calls, *, clock: Callable[[], datetime]
-    ) -> Bucket | None:
+    def of(cls, connection: Connection, *, clock: Callable[[], datetime]) -> Bucket | None:
         """None when there is no bucket, or no client for it: then parts are uploaded directly."""
-        if not settings.gcs.bucket:
+        if not connection.settings.gcs.bucket:
             return None
         if importlib.util.find_spec("google.cloud.storage") is None:
             _log.warning(
@@ -55,7 +51,7 @@ class Bucket:
                 " 'hauserpy[gcs]'); bundles are uploaded to BigQuery directly"
             )
             return None
-        return cls(settings, calls, clock=clock)
+        return cls(connection, clock=clock)
 
     @property
     def bucket(self) -> Any:
@@ -63,10 +59,10 @@ class Bucket:
         if self._client is None:
             from google.cloud import storage  # type: ignore[attr-defined]
 
-            endpoint = self._settings.gcs.endpoint
+            endpoint = self._connection.settings.gcs.endpoint
             self._client = storage.Client(
-                project=self._settings.bigquery.project,
-                credentials=gcp.credentials(self._settings, endpoint),
+                project=self._connection.project,
+                credentials=self._connection.credentials(endpoint),
                 client_options={"api_endpoint": endpoint} if endpoint else None,
             )
         return self._client.bucket(self.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from hauserpy.config import Settings
@@ -36,12 +37,14 @@ def run(
     """One Check for each thing tried, in an order in which the first that fails explains the rest;
     what cannot be tried because of it is left out."""
     probe = _Probe(settings, connection, tables)
-    yield (found := _tried("BigQuery credentials", probe.credentials))
-    if not found.ok:
-        return
-    yield (found := _tried("BigQuery dataset", probe.dataset))
-    if not found.ok:
-        return
+    for name, attempt in (
+        ("BigQuery credentials", probe.credentials),
+        ("BigQuery dataset", probe.dataset),
+    ):
+        found = replace(_tried(name, attempt), vital=True)
+        yield found
+        if not found.ok:
+            return
     yield (jobs := _tried("BigQuery jobs", probe.jobs))
     if jobs.ok:
         yield _tried("BigQuery CREATE TABLE", probe.create)

@@ -49,9 +49,14 @@ class Connection:
             bq = self.settings.bigquery
             self._client = bigquery.Client(
                 project=bq.project,
-                credentials=gcp.credentials(self.settings, bq.endpoint),
+                credentials=self.credentials(bq.endpoint),
                 client_options={"api_endpoint": bq.endpoint} if bq.endpoint else None,
             )
+
+    def credentials(self, endpoint: str | None) -> Any:
+        """Those for a Google server, BigQuery's own or another at ``endpoint``."""
+        bq = self.settings.bigquery
+        return gcp.credentials(endpoint, file=bq.credentials_file, impersonate=bq.impersonate)
 
     @property
     def location(self) -> str:

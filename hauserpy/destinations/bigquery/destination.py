@@ -22,7 +22,7 @@ from hauserpy.destinations.bigquery.staging import Staging, safe
 from hauserpy.destinations.bigquery.tables import Tables
 from hauserpy.destinations.bigquery.tries import Tries
 from hauserpy.entries import LedgerEntry
-from hauserpy.errors import DestinationRefused, LedgerMoved
+from hauserpy.errors import DestinationRefused, Interrupted, LedgerMoved
 from hauserpy.fields import Field, as_exported
 from hauserpy.layout import Compression, CustomVarsKind, Layout, StageFormat, TimeStyle
 from hauserpy.ledger import Ledger
@@ -54,12 +54,15 @@ class BigQuery:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
+        """``sleep`` passes the time between two attempts, and may raise to end the run; ``wait``
+        that in which a job is at work, which is the load in hand."""
         self._settings = settings
         self._clock = clock
         self._sleep = sleep
         self._connection = Connection(settings, sleep=sleep)
-        self._jobs = Jobs(self._connection, clock=clock, sleep=sleep)
+        self._jobs = Jobs(self._connection, clock=clock, wait=wait)
         self._tables = Tables(self._connection, settings)
         self._staging = Staging(
             self._connection, self._jobs, self._tables, settings, clock=clock, sleep=sleep
@@ -134,9 +137,9 @@ class BigQuery:
         staging = self._staging.fill(entry, export.columns, filled)
         try:
             made = self._commit(entry, first, plan, staging)
-        except OutcomeUnknown:
+        except (OutcomeUnknown, Interrupted):
             # The script may still be running on the server, and reading from it.
-            _log.warning("staging table %s is left to its expiration", staging)
+            _log.warning("staging table %s is left to the next run, or its expiration", staging)
             raise
         except Exception:
             # Whatever it was, nothing was committed: nobody will read the staging table.
@@ -232,8 +235,8 @@ class BigQuery:
                     return already
                 if failed.says(INSERTED):
                     raise DestinationRefused(
-                        f"{what}: {entry.records} rows were staged, and BigQuery counts others;"
-                        " nothing was loaded.",
+                        f"{what}: {entry.records} rows were staged, and BigQuery counted a"
+                        " different number; nothing was loaded.",
                         "Run again; if it stays so, please report it with the bundle's id.",
                     ) from failed
                 tries.after(failed)

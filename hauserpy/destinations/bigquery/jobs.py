@@ -25,9 +25,6 @@ _CONFLICT = re.compile(
 )
 """The error strings of the page "Troubleshoot query issues", under concurrent DML."""
 
-_PASSING = {"backendError", "internalError", "jobBackendError", "jobInternalError",
-            "jobRateLimitExceeded", "rateLimitExceeded", "tableUnavailable", "timeout"}  # fmt: skip
-
 
 class JobFailed(Exception):
     """A job ended with an error: nothing of it is committed. ``errors`` are its own words."""
@@ -46,7 +43,7 @@ class JobFailed(Exception):
     @property
     def passing(self) -> bool:
         """Whether the same may go well in a while."""
-        return self.conflict or self.reason in _PASSING
+        return self.conflict or self.reason in gcp.PASSING_REASONS
 
     @property
     def quota(self) -> bool:
@@ -74,11 +71,11 @@ class Jobs:
         connection: Connection,
         *,
         clock: Callable[[], datetime],
-        sleep: Callable[[float], None],
+        wait: Callable[[float], None],
     ) -> None:
         self._connection = connection
         self._clock = clock
-        self._sleep = sleep
+        self._wait = wait
 
     def query(
         self,
@@ -152,7 +149,7 @@ class Jobs:
                     f"job {job.job_id} has not ended after {LONGEST}.",
                     "Look at it in the Google console, then run again: what it loads is loaded once.",
                 )
-            self._sleep(pause)
+            self._wait(pause)
             pause = min(pause * 1.5, _LONGEST_WAIT_SECONDS)
             job = self._find(job.job_id, certain=True)
         if job.error_result:

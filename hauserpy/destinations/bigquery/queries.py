@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hauserpy.destinations import sql
-from hauserpy.destinations.bigquery.schema import TYPES, Export, Names, quoted
+from hauserpy.destinations.bigquery.schema import LOCK_COLUMNS, TYPES, Export, Names, quoted
 from hauserpy.fields import BUNDLE_START, EVENT_START
 
 STATE = "state"
@@ -39,10 +39,8 @@ def read_state(names: Names, *, ledger: bool, lock: bool, sync: bool) -> str:
 def create_lock(name: str) -> str:
     """Makes the lock table with its one row in one statement, so that two first runs at once
     cannot make two rows."""
-    columns = ", ".join(f"{n} {TYPES[kind]}" for n, kind in sql.LOCK_COLUMNS.items())
-    values = ", ".join(
-        f"CAST(NULL AS {TYPES[kind]}) AS {n}" for n, kind in sql.LOCK_COLUMNS.items()
-    )
+    columns = ", ".join(f"{n} {TYPES[kind]}" for n, kind in LOCK_COLUMNS.items())
+    values = ", ".join(f"CAST(NULL AS {TYPES[kind]}) AS {n}" for n, kind in LOCK_COLUMNS.items())
     return f"CREATE TABLE IF NOT EXISTS {quoted(name)} ({columns}) AS SELECT {values}"
 
 

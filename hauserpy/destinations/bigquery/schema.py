@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from hauserpy.destinations import sql
-from hauserpy.errors import ConfigError
 from hauserpy.layout import Column, FieldType
 
 TYPES = {
@@ -20,7 +19,13 @@ TYPES = {
     FieldType.WINDOW_START: "TIMESTAMP",
 }
 
-_TABLE_NAME = re.compile(r"[\w-]{1,1000}")
+LOCK_COLUMNS: Mapping[str, FieldType] = {
+    "LoadId": FieldType.STRING,
+    "Checkpoint": FieldType.TIME,
+    "Scope": FieldType.STRING,
+}
+"""One row: the load that locked it last, how far sync has come, and what the ledger is of."""
+
 _DAY = timedelta(days=1)
 
 
@@ -35,20 +40,7 @@ class Names:
 
     @classmethod
     def of(cls, dataset: str, export: str, sync_table: str) -> Names:
-        """Raises ConfigError for names that no table can have (page "Creating and using tables"),
-        or when two tables would have one name."""
-        for key, name in (("ExportTable", export), ("SyncTable", sync_table)):
-            if not _TABLE_NAME.fullmatch(name):
-                raise ConfigError(
-                    f"{key} {name!r} in [bigquery] is not a name for a table.",
-                    "Use letters, digits, _ and -.",
-                )
-        if export in (sync_table, sql.ledger_table(sync_table), sql.lock_table(sync_table)):
-            raise ConfigError(
-                f"ExportTable {export!r} in [bigquery] is also the name of a table of SyncTable"
-                f" {sync_table!r}.",
-                "Choose another name for one of them.",
-            )
+        """Of names that the configuration has checked."""
         return cls(
             f"{dataset}.{export}",
             f"{dataset}.{sync_table}",

@@ -67,7 +67,7 @@ class Staging:
         self._tables = tables
         self._clock = clock
         self._sleep = sleep
-        self.bucket = Bucket.of(settings, connection.calls, clock=clock)
+        self.bucket = Bucket.of(connection, clock=clock)
 
     def fill(self, entry: LedgerEntry, columns: Sequence[Column], parts: Sequence[Part]) -> str:
         """The full name of a new staging table that holds the rows of ``parts``.
@@ -85,7 +85,6 @@ class Staging:
                     self._run(name, token, entry, lambda job_id: self._from_uris(
                         name, job_id, entry, uris))  # fmt: skip
         except BaseException:
-            # An interrupted run leaves it to the next one, or to its expiration.
             self.drop(name)
             raise
         return name

@@ -11,7 +11,7 @@ from hauserpy.config import Settings
 from hauserpy.destinations import gcp, sql
 from hauserpy.destinations.bigquery import queries
 from hauserpy.destinations.bigquery.client import Connection
-from hauserpy.destinations.bigquery.schema import TYPES, Export, Names, quoted
+from hauserpy.destinations.bigquery.schema import LOCK_COLUMNS, TYPES, Export, Names, quoted
 from hauserpy.errors import DestinationRefused, DestinationUnavailable
 from hauserpy.fields import EVENT_START, Field, reconcile, table_columns
 from hauserpy.layout import Column, FieldType
@@ -257,7 +257,7 @@ class Tables:
         columns = {
             self.names.sync: sql.SYNC_COLUMNS,
             self.names.ledger: sql.LEDGER_COLUMNS,
-            self.names.lock: sql.LOCK_COLUMNS,
+            self.names.lock: LOCK_COLUMNS,
         }[name]
         have = {f.name.casefold(): _HELD.get(f.field_type) for f in found.schema}
         strange = [n for n, kind in columns.items() if have.get(n.casefold()) is not kind]

@@ -7,8 +7,9 @@ import gzip
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-from hauserpy.config import Settings
+from hauserpy.config import Settings, split_bucket
 from hauserpy.destinations import aws
 from hauserpy.destinations.redshift import copy, state, tables
 from hauserpy.destinations.redshift.connection import Database, Link
@@ -36,12 +37,12 @@ def run(
     try:
         yield (bucket := _tried("S3 bucket writable", probe.write))
         yield _tried("S3 region right", probe.region)
-        yield (connected := _tried("Redshift connection", lambda: _connect(settings, database)))
-        if not connected.ok:
+        yield (found := _vital("Redshift connection", lambda: _connect(settings, database)))
+        if not found.ok:
             return
         places: list[Place] = []
-        yield (schema := _tried("Redshift schema", lambda: _schema(database, names, places)))
-        if not schema.ok:
+        yield (found := _vital("Redshift schema", lambda: _schema(database, names, places)))
+        if not found.ok:
             return
         place = places[0]
         yield _tried("Redshift tables", lambda: _existing(database, place, fields))
@@ -61,6 +62,10 @@ def _tried(name: str, attempt: Callable[[], str]) -> Check:
         return Check(
             name, ok=False, detail=failed.reason, remedy="See stl_load_errors for the details."
         )
+
+
+def _vital(name: str, attempt: Callable[[], str]) -> Check:
+    return replace(_tried(name, attempt), vital=True)
 
 
 def _connect(settings: Settings, database: Database) -> str:
@@ -112,7 +117,7 @@ class _Probe:
         self._staging = staging
         token = uuid.uuid4().hex
         self._table = f"hauserpy_check_{token[:16]}"
-        prefix = aws.split_bucket(settings.s3.bucket)[1]
+        prefix = split_bucket(settings.s3.bucket)[1]
         folder = f"{prefix}{Owner.of_this_process(token).name}/"
         self._part, self._manifest = f"{folder}part-0001.csv.gz", f"{folder}manifest.json"
         self._created: Place | None = None

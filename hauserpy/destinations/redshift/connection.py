@@ -143,7 +143,7 @@ class Database:
                 if attempt == _ATTEMPTS:
                     raise failures.unavailable(passing.reason, attempt) from None
                 delay = min(2.0 ** (attempt - 1), _LONGEST_DELAY)
-                _log.warning("Redshift: %s; trying again in %.0f s", passing.reason, delay)
+                _log.warning("%s; trying again in %.0f s", failures.named(passing.reason), delay)
                 self._sleep(delay)
             except (HauserpyError, failures.LoadFailed):
                 raise

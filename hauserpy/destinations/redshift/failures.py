@@ -150,8 +150,13 @@ def unavailable(reason: str, attempts: int) -> HauserpyError:
     """What a Passing error becomes when it does not pass."""
     times = "once" if attempts == 1 else f"{attempts} times"
     return DestinationUnavailable(
-        f"Redshift: tried {times} in vain: {reason.rstrip('.')}.", "Run again later."
+        f"{named(reason).rstrip('.')}; tried {times}.", "Run again later."
     )
+
+
+def named(reason: str) -> str:
+    """A reason, said to be Redshift's where it does not say so itself."""
+    return reason if reason.startswith("Redshift") else f"Redshift: {reason}"
 
 
 def too_long(reason: str, timeout: timedelta) -> HauserpyError:

@@ -15,6 +15,10 @@ from hauserpy.config.secret import Secret
 from hauserpy.destinations import aws
 
 _SECONDS = 3600
+_DENIED = (
+    "Check the AWS credentials that hauserpy runs with, and that their policy allows {action} on this"
+    " user and database."
+)
 _HOST = re.compile(r"\.([a-z0-9-]+)\.redshift(?:-serverless)?\.amazonaws\.com", re.IGNORECASE)
 
 
@@ -37,7 +41,10 @@ def login(settings: Settings) -> Login:
 def _of_cluster(settings: Settings, cluster: str) -> Login:
     import boto3
 
-    with aws.explained(f"temporary credentials for cluster {cluster} cannot be had"):
+    with aws.explained(
+        f"temporary credentials for cluster {cluster} cannot be had",
+        denied=_DENIED.format(action="redshift:GetClusterCredentials"),
+    ):
         client = boto3.client("redshift", region_name=_region(settings))
         got = client.get_cluster_credentials(
             ClusterIdentifier=cluster,
@@ -52,7 +59,10 @@ def _of_cluster(settings: Settings, cluster: str) -> Login:
 def _of_workgroup(settings: Settings, workgroup: str) -> Login:
     import boto3
 
-    with aws.explained(f"temporary credentials for workgroup {workgroup} cannot be had"):
+    with aws.explained(
+        f"temporary credentials for workgroup {workgroup} cannot be had",
+        denied=_DENIED.format(action="redshift-serverless:GetCredentials"),
+    ):
         client = boto3.client("redshift-serverless", region_name=_region(settings))
         got = client.get_credentials(
             workgroupName=workgroup, dbName=settings.redshift.db, durationSeconds=_SECONDS

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hauserpy import disk
-from hauserpy.config import Settings
+from hauserpy.config import Settings, split_bucket
 from hauserpy.destinations import aws
 from hauserpy.errors import HauserpyError
 from hauserpy.model import Part
@@ -34,7 +34,7 @@ class Staging:
     def __init__(self, settings: Settings, *, clock: Callable[[], datetime]) -> None:
         self._settings = settings
         self._clock = clock
-        self._bucket, self._prefix = aws.split_bucket(settings.s3.bucket)
+        self._bucket, self._prefix = split_bucket(settings.s3.bucket)
         self._client: S3Client | None = None
 
     @property

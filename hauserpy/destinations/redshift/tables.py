@@ -73,8 +73,6 @@ class Names:
 
 def _checked(key: str, name: str, limit: int = 127) -> str:
     try:
-        if not name:
-            raise Unfit("it is empty")
         return redshift_name(name, limit=limit).lower()
     except Unfit as unfit:
         raise ConfigError(

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from hauserpy.pipeline.line import Line
+from hauserpy.pipeline.pipe import Pipe
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[Line, Line]]:
-    ours, theirs = (Line(end.detach()) for end in socket.socketpair())
+def ends() -> Iterator[tuple[Pipe, Pipe]]:
+    ours, theirs = (Pipe(end.detach()) for end in socket.socketpair())
     yield ours, theirs
     for line in (ours, theirs):
         try:
@@ -23,14 +23,14 @@ def ends() -> Iterator[tuple[Line, Line]]:
             continue
 
 
-def test_messages_arrive_in_order(ends: tuple[Line, Line]) -> None:
+def test_messages_arrive_in_order(ends: tuple[Pipe, Pipe]) -> None:
     ours, theirs = ends
     for number in range(20):
         ours.send((number, None, b"x" * number))
     assert [theirs.recv() for _ in range(20)] == [(n, None, b"x" * n) for n in range(20)]
 
 
-def test_a_message_larger_than_the_socket_holds_arrives_whole(ends: tuple[Line, Line]) -> None:
+def test_a_message_larger_than_the_socket_holds_arrives_whole(ends: tuple[Pipe, Pipe]) -> None:
     ours, theirs = ends
     long = os.urandom(5 << 20)
     sending = threading.Thread(target=ours.send, args=(long,))
@@ -39,7 +39,7 @@ def test_a_message_larger_than_the_socket_holds_arrives_whole(ends: tuple[Line, 
     sending.join()
 
 
-def test_an_end_that_is_gone_is_told(ends: tuple[Line, Line]) -> None:
+def test_an_end_that_is_gone_is_told(ends: tuple[Pipe, Pipe]) -> None:
     ours, theirs = ends
     ours.send("last")
     ours.close()
@@ -50,7 +50,7 @@ def test_an_end_that_is_gone_is_told(ends: tuple[Line, Line]) -> None:
         theirs.send("more")
 
 
-def test_a_message_that_breaks_off_is_none(ends: tuple[Line, Line]) -> None:
+def test_a_message_that_breaks_off_is_none(ends: tuple[Pipe, Pipe]) -> None:
     ours, theirs = ends
     os.write(ours.fileno(), (9).to_bytes(8, "little") + b"half")
     ours.close()

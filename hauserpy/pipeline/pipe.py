@@ -13,8 +13,8 @@ from typing import Any
 _LENGTH_BYTES = 8
 
 
-class Line:
-    """One end, by its file descriptor, which is the line's own from here on."""
+class Pipe:
+    """One end, by its file descriptor, which is the pipe's own from here on."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
