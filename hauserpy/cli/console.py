@@ -27,6 +27,11 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def many(count: int, what: str) -> str:
+    """``1 record``, ``2,000 records``."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def changes_text(summary: dict[str, dict[str, int]]) -> str:
     """``unfit: EventStart 3, PageUrl 1; nul_removed: UserEmail 2``."""
     return "; ".join(
@@ -84,7 +89,7 @@ class Console:
         what = f"{entry.bundle} " if entry.bundle else ""
         self._line(
             "info",
-            f"loaded {what}({entry.window}): {entry.records:,} records, {size(entry.bytes)}"
+            f"loaded {what}({entry.window}): {many(entry.records, 'record')}, {size(entry.bytes)}"
             + (f"; altered: {changed}" if changed else ""),
             bundle=entry.bundle,
             window=str(entry.window),
@@ -246,10 +251,10 @@ def summary_text(summary: Summary, now: datetime, nothing: str = "nothing was du
     loaded = [e for e in summary.loaded if e.kind is not EntryKind.SKIP]
     lines = [f"gave up {e.window}: {e.reason}" for e in summary.loaded if e not in loaded]
     if loaded:
-        bundles = "1 bundle" if summary.bundles == 1 else f"{summary.bundles} bundles"
         rate = summary.bytes / summary.seconds if summary.seconds else 0
         lines.append(
-            f"loaded {bundles}: {summary.records:,} records, {size(summary.bytes)}"
+            f"loaded {many(summary.bundles, 'bundle')}: {many(summary.records, 'record')},"
+            f" {size(summary.bytes)}"
             f" in {_taken(summary.seconds)} ({size(rate)}/s)"
         )
     elif not lines:

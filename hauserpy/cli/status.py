@@ -8,7 +8,7 @@ import click
 
 from hauserpy.cli.answer import answer
 from hauserpy.cli.common import command
-from hauserpy.cli.console import changes_text, size
+from hauserpy.cli.console import changes_text, many, size
 from hauserpy.cli.look import read_ledger
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import now
@@ -82,8 +82,7 @@ def _checkpoint(told: dict[str, Any]) -> str:
 def _loaded(told: dict[str, Any]) -> str:
     if not told["windows"]:
         return "nothing"
-    windows = "1 window" if told["windows"] == 1 else f"{told['windows']:,} windows"
     return (
-        f"{windows}, {told['records']:,} records, {size(told['bytes'])},"
+        f"{many(told['windows'], 'window')}, {many(told['records'], 'record')}, {size(told['bytes'])},"
         f" {told['first']} – {told['last']}"
     )

@@ -5,7 +5,7 @@ another one ("Request preconditions"). An upload with such a condition may be re
 strategy", conditionally idempotent). A resumable upload that nobody completes is not visible and
 ends by itself within a week ("Resumable uploads"), so that there is nothing to abort.
 
-Needs the package google-cloud-storage: ``pip install 'hauserpy[gcs]'``.
+Needs the package google-cloud-storage, which the extra ``gcs`` brings.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ def _library() -> Any:
     except ImportError as error:
         raise ConfigError(
             "Provider gcp with StorageOnly needs the package google-cloud-storage.",
-            "pip install 'hauserpy[gcs]'",
+            "pip install google-cloud-storage",
         ) from error
 
 

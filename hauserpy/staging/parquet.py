@@ -23,7 +23,7 @@ def require() -> None:
     if find_spec("pyarrow") is None:
         raise ConfigError(
             'Format = "parquet" needs pyarrow, which is not installed.',
-            "Install it with: pip install 'hauserpy[parquet]'",
+            "Install it with: pip install pyarrow",
         )
 
 

@@ -48,7 +48,7 @@ class Bucket:
         if importlib.util.find_spec("google.cloud.storage") is None:
             _log.warning(
                 "[gcs] Bucket is not used, since google-cloud-storage is not installed (pip install"
-                " 'hauserpy[gcs]'); bundles are uploaded to BigQuery directly"
+                " google-cloud-storage); bundles are uploaded to BigQuery directly"
             )
             return None
         return cls(connection, clock=clock)
