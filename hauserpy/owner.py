@@ -11,11 +11,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 _HELD = "held"
-_FORGOTTEN_SECONDS = 48 * 3600
+FORGOTTEN = timedelta(hours=48)
 """After so long, leftovers of an owner that cannot be asked (another host) are swept."""
 
 _NAME = re.compile(
@@ -62,6 +63,10 @@ class Owner:
         """``hauserpy~host~pid.space~load``: safe in file names, object keys and URLs."""
         return f"hauserpy~{self.host}~{self.pid}.{self.space}~{self.load}"
 
+    def is_gone(self, age: timedelta) -> bool:
+        """Whether what it left, so old by now, is to be swept."""
+        return self.known_dead() or age > FORGOTTEN
+
     def known_dead(self) -> bool:
         """Whether the process ran here, where its pid can be looked up, and runs no more."""
         if (self.host, self.space) != (host_name(), pid_space()):
@@ -106,8 +111,7 @@ def leftovers(folder: Path) -> list[Path]:
         with suppress(FileNotFoundError):
             dead = _is_let_go(path)
             if dead is None:
-                age = time.time() - path.stat().st_mtime
-                dead = owner.known_dead() or age > _FORGOTTEN_SECONDS
+                dead = owner.is_gone(timedelta(seconds=time.time() - path.stat().st_mtime))
             if dead:
                 found.append(path)
     return found

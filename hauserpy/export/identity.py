@@ -83,7 +83,7 @@ def _base_origin(api_url: str) -> Origin:
 
 
 def _our_headers(token: Secret, additional: Sequence[Header]) -> dict[str, str]:
-    """Authorization, and what AdditionalHttpHeader adds or, as in hauser, sets instead.
+    """Authorization, and what AdditionalHttpHeader adds; of a header given twice the last.
 
     Checked before they are used, since an error of the HTTP library would quote the value.
     """

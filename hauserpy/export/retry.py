@@ -51,8 +51,8 @@ class Patience:
         """Call ``attempt`` until it does not raise Again; between tries wait a random time between
         0 and ``backoff`` doubled each time (full jitter: many clients do not return in step).
 
-        Raises ApiUnavailable, naming ``what`` (empty: the reasons do), when the tries are used up. Whatever else the
-        attempt raises passes through at once.
+        Raises ApiUnavailable, naming ``what`` (empty: the reasons do), when the tries are used up.
+        Whatever else the attempt raises passes through at once.
         """
         import tenacity
 

@@ -19,9 +19,6 @@ from hauserpy.owner import Owner
 
 _log = logging.getLogger(__name__)
 
-_FORGOTTEN = timedelta(hours=48)
-"""After so long, objects of a run that cannot be asked (another host's) are swept."""
-
 _CHUNK = 16 * 2**20
 """Bytes of one request of a resumable upload; the client library keeps them in memory."""
 _LARGE = 8 * 2**20
@@ -113,8 +110,8 @@ class Bucket:
             owner = Owner.from_name(blob.name)
             if owner is None:
                 continue
-            old = blob.updated is not None and self._clock() - blob.updated > _FORGOTTEN
-            if old or owner.known_dead():
+            age = timedelta() if blob.updated is None else self._clock() - blob.updated
+            if owner.is_gone(age):
                 found.append(str(blob.name))
         return found
 

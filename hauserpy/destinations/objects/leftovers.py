@@ -11,19 +11,17 @@ import logging
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import orjson
 
 from hauserpy.destinations.objects.store import Object, ObjectStore
 from hauserpy.errors import HauserpyError
-from hauserpy.owner import Owner
+from hauserpy.owner import FORGOTTEN, Owner
 
 _log = logging.getLogger(__name__)
 
 NOTES = ".hauserpy/uploads/"
-FORGOTTEN = timedelta(hours=48)
-"""After so long, what a run left that cannot be asked (another host's) is swept."""
 
 _DATA = re.compile(r"(?:.*/)?[^/]*[0-9]{9,}[^/]*\.(?:csv|jsonl|parquet|json)(?:\.gz)?")
 """Names that may be data objects of ours: other uploads in the bucket are nobody's business."""
@@ -71,7 +69,7 @@ class Leftovers:
             read = self._store.read(found.name) if owner is not None else None
             if owner is None or read is None:
                 continue
-            over = owner.known_dead() or self._is_old(found.modified)
+            over = owner.is_gone(self._clock() - found.modified)
             (dead if over else alive).append(Note(owner, *_parsed(read[0])))
         return dead, alive
 
@@ -90,11 +88,8 @@ class Leftovers:
         kept = {note.upload for note in but}
         for upload in self._store.uploads():
             ours = upload.id not in kept and _DATA.fullmatch(upload.name)
-            if ours and self._is_old(upload.began):
+            if ours and self._clock() - upload.began > FORGOTTEN:
                 self._store.abort(upload.name, upload.id)
-
-    def _is_old(self, moment: datetime) -> bool:
-        return self._clock() - moment > FORGOTTEN
 
 
 def _parsed(data: bytes) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hauserpy import disk
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _log = logging.getLogger(__name__)
-
-_FORGOTTEN = timedelta(hours=48)
-"""After so long, objects of a run that cannot be asked (another host's) are swept."""
 
 _THREADS = 4
 
@@ -107,8 +104,7 @@ class Staging:
                 owner = Owner.from_name(found["Key"])
                 if owner is None:
                     continue
-                age = self._clock() - found["LastModified"]
-                if owner.known_dead() or age > _FORGOTTEN:
+                if owner.is_gone(self._clock() - found["LastModified"]):
                     yield found["Key"]
 
     def _upload(self, parts: Sequence[Part], keys: Sequence[str]) -> None:
