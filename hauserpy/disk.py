@@ -107,4 +107,4 @@ def explain(error: OSError, what: str, *, setting: str = "") -> HauserpyError:
         return TransientError(reason, "Raise this process's limits (ulimit -a); then run again.")
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
         return ConfigError(reason, f"Choose {another}.")
-    return TransientError(reason, "Check the disk and the folder; then run again.")
+    return TransientError(reason, f"Check the disk, and {setting or 'the folder'}; then run again.")

@@ -142,8 +142,7 @@ class Line:
             spool = _Watched(self._folder / f"spool-{number}", self._check)
         self._spooled.put((step, spool))
         try:
-            with disk.explained(f"bundle {step.bundle.id} cannot be spooled to {self._folder}"):
-                self._fetch(step, spool)
+            self._fetch(step, spool)
             spool.finish()
         except BaseException as error:
             spool.fail(error)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from hauserpy.errors import AccessDenied, ApiUnavailable, DiskFull, TransientError
+from hauserpy import disk
+from hauserpy.errors import ApiUnavailable
 from hauserpy.export.retry import Again, Patience
 from hauserpy.export.source import BundleTooSlow, Source, SourceClosed
 from hauserpy.model import Bundle
@@ -47,11 +47,10 @@ def fetch(
 
     A body that breaks off is asked for again, after ``sink.restart()``, up to BackoffStepsMax times
     in all with full jitter between them. What `Source.open` raises was retried there, and passes
-    through; so do BundleTooSlow and SourceClosed. When this returns, the sink holds one whole body, as far as the
-    transport can tell; when it raises, what the sink holds is worthless.
+    through; so do BundleTooSlow and SourceClosed. When this returns, the sink holds one whole body, as
+    far as the transport can tell; when it raises, what the sink holds is worthless.
 
-    Raises what `Source.open` does, DiskFull for a sink without room, AccessDenied for one that may
-    not be written, TransientError for another OSError of it.
+    Raises what `Source.open` does, and for an OSError of the sink what `hauserpy.disk` makes of it.
     """
     timing = timing or Timing()
     patience = Patience(settings.backoff.total_seconds(), settings.backoff_steps_max, timing.sleep)
@@ -80,16 +79,5 @@ def fetch(
 
 
 def _into(act: Callable[[], None], bundle: Bundle) -> None:
-    try:
+    with disk.explained(f"bundle {bundle} cannot be spooled", setting="TmpDir"):
         act()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        where = f" ({error.filename})" if error.filename else ""
-        said = f"bundle {bundle} cannot be spooled: {reason}{where}."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(
-                said, "Make room, or point TmpDir to a disk that has some; nothing was loaded."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise AccessDenied(said, "Check the permissions of TmpDir.") from error
-        raise TransientError(said, "Check TmpDir; nothing of the bundle was loaded.") from error

@@ -23,7 +23,7 @@ from hauserpy.model import ChangeKind, Changes, Clip, Window
 from hauserpy.pipeline.copier import MOST_AT_ONCE, Copier
 from hauserpy.staging import encoder_for
 from hauserpy.staging.gzip import Deflated, deflate
-from hauserpy.transform import Rows, TooDeep, Transformer, fields_of
+from hauserpy.transform import Counts, TooDeep, Transformer, fields_of
 
 _SEPARATOR = b",\n"
 MOST_RECORDS = 1 << 14
@@ -118,15 +118,15 @@ class Converter:
         if len(records.values) > MOST_RECORDS:
             raise Crowded(len(records.values))
         try:
-            rows, lines = self._lines(records)
+            counts, lines = self._lines(records)
         except TooDeep:
             # Parsing record by record finds the place.
             check_depth(records.values, batch, most_bytes=self._job.most_record_bytes)
             raise CorruptBundle("a record is nested too deeply", offset=batch.offset) from None
-        return self._converted(batch, rows, self._joined(lines))
+        return self._converted(batch, counts, self._joined(lines))
 
     def _converted(
-        self, batch: Batch, rows: Rows, text: bytes, separator: bytes = b""
+        self, batch: Batch, counts: Counts, text: bytes, separator: bytes = b""
     ) -> Converted:
         piece = deflate(text) if self._deflates else Deflated(text, len(text), 0)
         return Converted(
@@ -135,26 +135,26 @@ class Converter:
             plain_size=piece.plain_size,
             plain_crc=piece.plain_crc,
             separator=separator,
-            records=rows.count,
+            records=counts.count,
             text_bytes=len(batch.text) + len(batch.separator),
-            changes=rows.changes,
-            first_event=rows.first_event,
-            last_event=rows.last_event,
+            changes=counts.changes,
+            first_event=counts.first_event,
+            last_event=counts.last_event,
         )
 
     def _joined(self, lines: list[bytes]) -> bytes:
         return self._encoder.joined(lines) if lines else b""
 
-    def _lines(self, records: Records) -> tuple[Rows, list[bytes]]:
+    def _lines(self, records: Records) -> tuple[Counts, list[bytes]]:
         """The rows' counts, and their lines."""
         made, lines = [], []
         for few in _few_at_a_time(records):
             rows = self._transformer.rows(few)
             lines += self._encoder.lines(rows)
-            made.append(_counts(rows))
-        return _summed(made), lines
+            made.append(rows.counts)
+        return Counts.total(made), lines
 
-    def _by_form(self, batch: Batch, form: Form) -> tuple[Rows, bytes] | None:
+    def _by_form(self, batch: Batch, form: Form) -> tuple[Counts, bytes] | None:
         """The rows' counts and their bytes, by copies as far as the form goes; None when the batch
         must be parsed whole."""
         if len(batch.text) > self._job.most_record_bytes:
@@ -166,17 +166,17 @@ class Converter:
         if copied is None:
             return None
         lines = copied.lines
-        made = Rows([], len(lines), Changes(), copied.first_event, copied.last_event)
+        made = Counts(len(lines), Changes(), copied.first_event, copied.last_event)
         if copied.left:
             try:
                 records = _parsed(copied.left.values(), self._job.most_record_bytes)
-                rows, others = self._lines(records)
+                parsed, others = self._lines(records)
             except (Unproved, CorruptBundle, TooDeep):
                 # Parsed as a whole, it is told where and what.
                 return None
             for n, line in zip(copied.left, others, strict=True):
                 lines[n] = line
-            made = replace(_summed([made, rows]), count=len(lines))
+            made = replace(Counts.total([made, parsed]), count=len(lines))
         self.reader.paid()
         return made, self._joined(lines)
 
@@ -194,20 +194,20 @@ class Converter:
             records = self.reader.read(batch)
             check_depth(records.values, batch, most_bytes=most)
         if self._job.clip is None:
-            rows = _summed(_counts(self._transformer.rows(few)) for few in _few_at_a_time(records))
-            rows = replace(rows, changes=Changes())
-            return self._converted(batch, rows, batch.text, batch.separator)
+            counts = Counts.total(self._transformer.rows(f).counts for f in _few_at_a_time(records))
+            counts = replace(counts, changes=Changes())
+            return self._converted(batch, counts, batch.text, batch.separator)
         # What is left out leaves no gap; the records that stay are those served, to the letter.
         kept, made = [], []
         for text, record in pieces(batch, most_bytes=most):
-            one = self._transformer.rows(Records([record], plain=False))
-            made.append(_counts(one))
+            one = self._transformer.rows(Records([record], plain=False)).counts
+            made.append(one)
             if one.count:
                 kept.append(text)
-        rows = _summed(made)
-        clipped = {k: n for k, n in rows.changes.items() if k[0] is ChangeKind.CLIPPED}
-        rows = replace(rows, changes=Changes(clipped))
-        return self._converted(batch, rows, _SEPARATOR.join(kept), _SEPARATOR)
+        counts = Counts.total(made)
+        clipped = {k: n for k, n in counts.changes.items() if k[0] is ChangeKind.CLIPPED}
+        counts = replace(counts, changes=Changes(clipped))
+        return self._converted(batch, counts, _SEPARATOR.join(kept), _SEPARATOR)
 
 
 def _parsed(insides: Iterable[bytes], most_bytes: int) -> Records:
@@ -228,21 +228,3 @@ def _few_at_a_time(records: Records) -> Iterator[Records]:
     values = records.values
     for start in range(0, len(values), MOST_AT_ONCE):
         yield replace(records, values=values[start : start + MOST_AT_ONCE])
-
-
-def _counts(rows: Rows) -> Rows:
-    return replace(rows, columns=[], integers={})
-
-
-def _summed(several: Iterable[Rows]) -> Rows:
-    """The counts of all, without their columns."""
-    made = list(several)
-    firsts = [rows.first_event for rows in made if rows.first_event is not None]
-    lasts = [rows.last_event for rows in made if rows.last_event is not None]
-    return Rows(
-        columns=[],
-        count=sum(rows.count for rows in made),
-        changes=Changes.total(rows.changes for rows in made),
-        first_event=min(firsts, default=None),
-        last_event=max(lasts, default=None),
-    )

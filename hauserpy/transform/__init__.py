@@ -6,6 +6,6 @@ once, with `folding` for what is left over; `rows` chooses between these ways.
 """
 
 from hauserpy.transform.columns import fields_of
-from hauserpy.transform.rows import Rows, TooDeep, Transformer
+from hauserpy.transform.rows import Counts, Rows, TooDeep, Transformer
 
-__all__ = ["Rows", "TooDeep", "Transformer", "fields_of"]
+__all__ = ["Counts", "Rows", "TooDeep", "Transformer", "fields_of"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,26 @@ __all__ = ["Rows", "TooDeep", "Transformer"]
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """What is told of rows: how many there are, what was changed in them, and which time they span."""
+
+    count: int
+    changes: Changes
+    first_event: datetime | None
+    last_event: datetime | None
+
+    @classmethod
+    def total(cls, several: Iterable[Counts]) -> Counts:
+        parts = list(several)
+        return cls(
+            count=sum(part.count for part in parts),
+            changes=Changes.total(part.changes for part in parts),
+            first_event=min((p.first_event for p in parts if p.first_event), default=None),
+            last_event=max((p.last_event for p in parts if p.last_event), default=None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """``count`` rows in the order of their records, as the layout's ``columns``.
 
@@ -29,11 +49,12 @@ class Rows:
     """
 
     columns: list[Sequence[Any]]
-    count: int
-    changes: Changes
-    first_event: datetime | None
-    last_event: datetime | None
+    counts: Counts
     integers: dict[tuple[int, ...], bytes] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return self.counts.count
 
 
 class Transformer:
@@ -61,7 +82,7 @@ class Transformer:
             careful = self._careful.row
             columns = self._turned([careful(r, changes, plain=False) for r in records.values])
         first, last = self._span(columns)
-        return Rows(columns, len(columns[0]), changes, first, last, integers)
+        return Rows(columns, Counts(len(columns[0]), changes, first, last), integers)
 
     def _swept(
         self, records: Records, changes: Changes

@@ -23,7 +23,7 @@ def fold(record: str, **rules: Any) -> tuple[str, dict[str, int]]:
     column = Column("CustomVars", "CustomVars", FieldType.CUSTOM_VARS, most)
     records = parse(Batch(record.encode(), 0, True), most_bytes=1 << 24)
     made = Transformer(Layout((column,), **rules), WINDOW).rows(records)
-    return by_row(made)[0][0], kinds(made.changes)
+    return by_row(made)[0][0], kinds(made.counts.changes)
 
 
 def test_the_largest_value_is_shortened_first() -> None:

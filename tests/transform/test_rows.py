@@ -43,7 +43,7 @@ def row(record: str, layout: Layout = FILES) -> tuple[dict[str, Any], dict[str, 
     made = rows(record, layout=layout)
     names = (c.name for c in layout.columns)
     values = dict(zip(names, by_row(made)[0], strict=True))
-    return {k: v for k, v in values.items() if v is not None}, made.changes.to_json()
+    return {k: v for k, v in values.items() if v is not None}, made.counts.changes.to_json()
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,11 @@ def plain_and_careful(records: list[dict[str, Any]], layout: Layout) -> tuple[Ro
 def assert_same(one: Rows, other: Rows) -> None:
     # 1, 1.0 and True are equal, and so are 0.0 and -0.0.
     assert repr(by_row(one)) == repr(by_row(other))
-    assert one.changes == other.changes
-    assert (one.first_event, one.last_event) == (other.first_event, other.last_event)
+    assert one.counts.changes == other.counts.changes
+    assert (one.counts.first_event, one.counts.last_event) == (
+        other.counts.first_event,
+        other.counts.last_event,
+    )
 
 
 @given(
@@ -299,20 +302,24 @@ def test_clipping_keeps_the_window_and_counts_the_rest(plain: bool, strays: bool
     wanted = [0, 1, 3, 4, 5, 6, 7] if strays else [0, 1, 3]
     unclipped = Transformer(FILES, WINDOW).rows(Records(records, plain))
     assert by_row(made) == [by_row(unclipped)[n] for n in wanted]
-    assert made.changes[ChangeKind.CLIPPED, "EventStart"] == 2, "strays are no part of a window"
+    assert made.counts.changes[ChangeKind.CLIPPED, "EventStart"] == 2, (
+        "strays are no part of a window"
+    )
     elsewhere = Transformer(FILES, WINDOW, Clip(EARLY, WINDOW, strays, ()))
     others = elsewhere.rows(Records(records, plain))
     assert by_row(others) == by_row(made)
-    assert (ChangeKind.CLIPPED, "EventStart") not in others.changes, "they come with other parts"
-    assert made.changes[ChangeKind.UNFIT, "IndvId"] == len(wanted)
-    assert made.changes.get((ChangeKind.UNFIT, "EventStart"), 0) == (1 if strays else 0)
+    assert (ChangeKind.CLIPPED, "EventStart") not in others.counts.changes, (
+        "they come with other parts"
+    )
+    assert made.counts.changes[ChangeKind.UNFIT, "IndvId"] == len(wanted)
+    assert made.counts.changes.get((ChangeKind.UNFIT, "EventStart"), 0) == (1 if strays else 0)
     last = datetime(2026, 11, 23, tzinfo=UTC) if strays else EARLY.stop - timedelta(microseconds=1)
-    assert made.last_event == last
+    assert made.counts.last_event == last
 
 
 def test_no_rows_have_no_span() -> None:
     clip = Clip(EARLY, WINDOW, strays=False, loaded=())
     made = Transformer(FILES, WINDOW, clip).rows(Records([{}], plain=True))
-    assert (made.count, dict(made.changes), made.first_event, made.last_event) == (
+    assert (made.count, dict(made.counts.changes), made.counts.first_event, made.counts.last_event) == (
         0, {}, None, None,
     )  # fmt: skip

@@ -109,7 +109,7 @@ def assert_read_like_the_reference(texts: list[Any], style: TimeStyle) -> None:
         assert row[0] == (None if moment is None else reference.written_time(moment, style))
         assert row[1] == reference.write(want.values["CustomVars"])
     starts = [want.event_start for want in wanted if want.event_start is not None]
-    assert (made.first_event, made.last_event) == (
+    assert (made.counts.first_event, made.counts.last_event) == (
         min(starts, default=None),
         max(starts, default=None),
     )
@@ -211,5 +211,7 @@ def test_the_times_of_raw_bundles_are_those_of_all_others(records: list[dict[str
     spans = []
     for columns in (_COLUMNS, _COLUMNS[:1]):
         rows = Transformer(Layout(columns), WINDOW).rows(Records(records, plain=True))
-        spans.append((list(rows.columns[0]), rows.count, rows.first_event, rows.last_event))
+        spans.append(
+            (list(rows.columns[0]), rows.count, rows.counts.first_event, rows.counts.last_event)
+        )
     assert spans[0] == spans[1]
