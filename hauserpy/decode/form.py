@@ -24,8 +24,8 @@ SAMPLE = 512
 """Records: learning from so many takes some three times as long as copying a batch."""
 
 _SPACE = b" \t\n\r"
-_SAME_PAGE = ("PageId", "SessionId")
-"""Records that agree in the first of these that all have are compared."""
+_TOGETHER = ("PageId", "SessionId", "UserId", "IndvId")
+"""Records that agree in the first of these in which enough do are compared."""
 _FEWEST_PAIRS = 16
 """Events that follow another of their page, below which what they have in common is chance."""
 _WORTH = 150
@@ -100,7 +100,7 @@ def learned(
     rows = [_row(record, order) for record in sample]
     pairs = _pairs(sample, order)
     places = None
-    if len(pairs) >= _FEWEST_PAIRS:
+    if pairs:
         places = _places(_cells(rows, order, pairs, fields), len(pairs))
     event, scene, rest = places or (0, len(order), len(order))
 
@@ -145,14 +145,21 @@ def _order(sample: Sequence[dict[str, Any]], fields: frozenset[str]) -> list[str
 
 
 def _pairs(sample: Sequence[dict[str, Any]], order: Sequence[str]) -> list[tuple[int, int]]:
-    """The numbers of records that are one page's events, one after the other."""
-    page = next((key for key in _SAME_PAGE if key in order), None)
-    if page is None:
-        return []
+    """The numbers of records that are one page's events, one after the other; where events share no
+    pages, one session's or one person's. None where they share nothing."""
+    for key in _TOGETHER:
+        if key in order:
+            pairs = _successive([str(record[key]) for record in sample])
+            if len(pairs) >= _FEWEST_PAIRS:
+                return pairs
+    return []
+
+
+def _successive(values: Iterable[str]) -> list[tuple[int, int]]:
+    """The places of each value and of its next occurrence."""
     pairs = []
     latest: dict[str, int] = {}
-    for n, record in enumerate(sample):
-        value = str(record[page])
+    for n, value in enumerate(values):
         if value in latest:
             pairs.append((latest[value], n))
         latest[value] = n

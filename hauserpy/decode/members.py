@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from hauserpy.decode.digits import OF_INT64, has_run
+from hauserpy.decode.digits import OF_INT64, has_wide_number
 from hauserpy.decode.records import has_nul
 
 _MARK = os.urandom(8).hex()
@@ -27,7 +27,7 @@ def objects(insides: Sequence[bytes], *, exact: bool = True) -> list[dict[str, A
     if not insides:
         return []
     joined = b"[{%b}]" % _BETWEEN.join(insides)
-    if (exact and has_run(joined, OF_INT64 + 1)) or has_nul(joined):
+    if (exact and has_wide_number(joined, OF_INT64 + 1)) or has_nul(joined):
         return None
     try:
         values = orjson.loads(joined)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+import orjson
 
 from hauserpy.decode.form import SAMPLE, Form, learned
 from hauserpy.decode.records import Records, parse
 from hauserpy.decode.split import Batch
 
 _PATIENCE = 4
+_FEWEST = SAMPLE // 2
+"""Records of a bundle that is one batch, below which what they have in common is chance."""
+_LEAD = re.compile(rb'\{\s*"[^"\\]*"\s*:')
 
 
 class Reader:
@@ -48,12 +54,37 @@ class Reader:
         """Raises Unproved or CorruptBundle (see `hauserpy.decode.records.parse`)."""
         records = parse(batch, most_bytes=self._most_bytes, exact=self._exact)
         self._form = None
-        # The array's last batch does not tell what is between two.
-        if self._patience and records.plain and batch.separator:
-            self._sample = records.values[:SAMPLE], batch.separator
+        if self._patience and (between := _between(batch, records)):
+            sample = records.values[:SAMPLE]
+            if not records.plain:
+                # Those that the copying would leave to the parser tell nothing.
+                sample = [record for record in sample if _is_usual(record)]
+            self._sample = sample, between
         self._patience = max(self._patience - 1, 0)
         return records
 
     def paid(self) -> None:
         """Tell that the form has served for the last batch."""
         self._patience = _PATIENCE
+
+
+def _between(batch: Batch, records: Records) -> bytes:
+    """What is between two records; nothing where that cannot be told. If it is guessed wrongly, no
+    record matches."""
+    if not batch.last:
+        return batch.separator
+    # Behind the array's last batch there is no other record, so it is looked for within.
+    lead = _LEAD.match(batch.text)
+    if lead is None or len(records.values) < _FEWEST:
+        return b""
+    following = re.search(rb"\}(\s*,\s*)" + re.escape(lead[0]), batch.text)
+    return following[1] if following is not None else b""
+
+
+def _is_usual(record: dict[str, Any]) -> bool:
+    """Whether orjson writes it: it has no half of a character, nor an integer beyond 64 bits."""
+    try:
+        orjson.dumps(record)
+    except orjson.JSONEncodeError:
+        return False
+    return True

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from hauserpy.decode.digits import OF_INT64, has_run
+from hauserpy.decode.digits import OF_INT64, has_wide_number
 from hauserpy.decode.split import Batch
 from hauserpy.errors import CorruptBundle, RecordTooLarge
 
@@ -66,7 +66,7 @@ def parse(batch: Batch, *, most_bytes: int, exact: bool = True) -> Records:
     Not ``exact``: wide integers may become doubles, for whom no number of theirs matters.
     """
     text = batch.text
-    if len(text) > most_bytes or (exact and has_run(text, OF_INT64 + 1)):
+    if len(text) > most_bytes or (exact and has_wide_number(text, OF_INT64 + 1)):
         return _parse_exactly(batch, most_bytes)
     try:
         values = orjson.loads(b"[%b]" % text)

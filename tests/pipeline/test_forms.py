@@ -863,3 +863,42 @@ def test_a_job_with_a_clip_uses_no_form() -> None:
     )
     assert clipped.convert(batch) == one.convert(batch)
     assert (one.reader.form, clipped.reader.form) == (USUAL, None)
+
+
+@pytest.mark.parametrize("odd", [r'"cut \ud83d"', r'"\u0000"', f'"{"7" * 22}"', "9" * 22])
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+def test_one_odd_record_does_not_keep_the_others_from_being_copied(name: str, odd: str) -> None:
+    one = Converter(Job(LAYOUTS[name], WINDOW, None, MOST))
+    records = [told(n) for n in range(60)]
+    records[7].event.append(("evt_odd_str", odd))
+    batch = batch_of(record.text() for record in records)
+    parsed = one.convert(batch)
+    assert one.reader.form is not None
+    assert one.convert(batch) == parsed
+    assert one.reader.form is not None, "it has served"
+
+
+@pytest.mark.parametrize("separator", [",\n", ",", " , "])
+@pytest.mark.parametrize(("count", "learns"), [(300, True), (60, False)])
+def test_a_bundle_that_is_one_batch_teaches_the_next(
+    separator: str, count: int, learns: bool
+) -> None:
+    one = Converter(Job(LAYOUTS["csv"], WINDOW, None, MOST))
+    text = separator.join(told(n).text() for n in range(count)).encode()
+    batch = Batch(text, 1, last=True, separator=b"\n")
+    parsed = one.convert(batch)
+    form = one.reader.form
+    assert (form is not None) == learns
+    assert one.convert(batch) == parsed
+    if form is not None:
+        assert form.separator == separator.encode()
+        assert one.reader.form is form, "it has served"
+
+
+def test_a_batch_of_records_that_begin_differently_teaches_nothing() -> None:
+    one = Converter(Job(LAYOUTS["csv"], WINDOW, None, MOST))
+    texts = [told(n).text() for n in range(300)]
+    texts[1:] = ['{"PageId":1}'] * 299
+    batch = Batch(",".join(texts).encode(), 1, last=True, separator=b"")
+    assert one.convert(batch) == one.convert(batch)
+    assert one.reader.form is None
