@@ -10,6 +10,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from hauserpy.config import Provider, Settings
@@ -56,10 +57,12 @@ def run_lock_path(settings: Settings, destination: Destination) -> Path:
 
 def _state_folder(settings: Settings) -> Path:
     """``XDG_STATE_HOME``, ``~/.local/state``, or TmpDir for a user without a home."""
-    if state := os.environ.get("XDG_STATE_HOME"):
-        return Path(state)
-    try:
-        return Path.home() / ".local" / "state"
-    except RuntimeError:
-        # No HOME, and no entry in the system's list of users, as in containers.
-        return settings.tmp_dir
+    state = Path(os.environ.get("XDG_STATE_HOME") or "")
+    if state.is_absolute():
+        return state
+    # In containers there may be no HOME and no entry in the system's list of users; Debian's
+    # service users have a home that is not there.
+    with suppress(RuntimeError):
+        if (home := Path.home()).is_dir():
+            return home / ".local" / "state"
+    return settings.tmp_dir

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hauserpy import disk
 from hauserpy.config import reaches_loopback
 from hauserpy.errors import (
     AccessDenied,
@@ -210,6 +211,8 @@ def translated(error: Exception, what: str) -> HauserpyError:
         return DestinationRefused(told, "Check Project, Dataset, Location and the tables' names.")
     if isinstance(error, api.GoogleAPICallError):
         return DestinationRefused(told, "See the message; `hauserpy check` tries each step alone.")
+    if isinstance(error, OSError) and error.filename:
+        return disk.explain(error, what, setting="TmpDir")
     if isinstance(error, OSError):
         return DestinationUnavailable(told, _ON_GOOGLE)
     raise error

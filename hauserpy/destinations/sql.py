@@ -10,7 +10,7 @@ the latter two as well, which is how a later run of the Go hauser is noticed: it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -139,9 +139,14 @@ class Stored:
     scope: str | None = None
 
     @property
-    def blank(self) -> bool:
-        """Whether nothing was ever written, by us or by the Go hauser."""
-        return self == Stored()
+    def is_new(self) -> bool:
+        """Whether no ledger of ours was ever written."""
+        return not self.entries and self.checkpoint is None and self.scope is None
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether we have loaded rows."""
+        return any(entry.records for entry in self.entries)
 
     @property
     def first_contact(self) -> bool:
@@ -198,8 +203,17 @@ def foreign_rows(export: str, ledger: str) -> LedgerUnreadable:
     """What is wrong with a new ledger over a table that has rows of windows."""
     return LedgerUnreadable(
         f"{export} has rows that were loaded with a ledger, and in {ledger} there is none.",
-        "Set SyncTable to the one that they were loaded with, since an ExportTable has one SyncTable"
-        " and that one no other. To load everything anew, delete the rows first.",
+        "Restore it, or set SyncTable to the one that they were loaded with, since an ExportTable has"
+        " one SyncTable and that one no other. To load everything anew, delete the rows first; to"
+        " have them count as the Go hauser's, set their BundleStartTime to NULL.",
+    )
+
+
+def lost_rows(export: str, tables: Sequence[str]) -> LedgerUnreadable:
+    """What is wrong with a ledger whose ``export`` table is gone; ``tables`` are its own."""
+    return LedgerUnreadable(
+        f"{export} is gone, and the ledger knows of rows in it.",
+        f"Restore it. To load everything anew, drop {', '.join(tables)} as well.",
     )
 
 

@@ -90,17 +90,28 @@ class Sync:
         begin = self._start if self._from_start or ledger.checkpoint is None else ledger.checkpoint
         loaded = [e.window for e in ledger.entries]
         planned: list[Window] = []
+        reach = None if ledger.checkpoint is None else ledger.reach(begin or ledger.checkpoint)
         for bundle in self._source.due(begin, loaded=loaded):
             # Bundles overlap where an account's bundle length was changed.
             planned = [w for w in planned if w.stop > bundle.window.start]
             if steps := steps_for(ledger, bundle, planned=planned):
                 planned += [step.window for step in steps]
+                self._tell_gap(reach, steps[0].window.start)
                 yield steps
             stop = bundle.window.stop
+            reach = max(reach or stop, ledger.reach(stop))
             self.offered_until = max(stop, self.offered_until or stop)
 
     def done(self, step: Step) -> None:
         """The checkpoint knows."""
+
+    def _tell_gap(self, reach: datetime | None, start: datetime) -> None:
+        if reach is not None and reach < start:
+            since, until = rfc3339(reach), rfc3339(start)
+            self._reporter.note(
+                f"the API offers nothing between {since} and {until}, and sync goes on behind it. If"
+                f" something comes there later: `hauserpy backfill --since {since} --until {until}`"
+            )
 
     def _tell_left_out(self, ledger: Ledger) -> None:
         """With ``from_start``, since nothing else tells of it while sync goes on from there."""

@@ -312,7 +312,7 @@ def _ledger(plant: Plant) -> Ledger:
 @contextmanager
 def _temp_folder(parent: Path) -> Iterator[Path]:
     with disk.explained(f"TmpDir {parent} cannot be used"):
-        parent.mkdir(parents=True, exist_ok=True)
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in leftovers(parent):
             shutil.rmtree(path, ignore_errors=True)
         folder = parent / Owner.of_this_process(str(uuid.uuid4())).name

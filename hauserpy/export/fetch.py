@@ -73,6 +73,9 @@ def fetch(
                 raise
             except ApiUnavailable as error:
                 raise Again(error.reason.rstrip(".")) from error
+            if not got and body.total is None:
+                # The client takes headers that break off for whole, and what follows for nothing.
+                raise Again(f"bundle {bundle}: the answer ended before its first byte")
         return got
 
     return patience.run(attempt, "")

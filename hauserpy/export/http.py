@@ -19,7 +19,7 @@ from hauserpy.errors import AccessDenied, ApiUnavailable, ConfigError, RateLimit
 from hauserpy.export.body import MAX_JSON, HttpBody, parse_object, read_bytes
 from hauserpy.export.identity import Identity
 from hauserpy.export.origin import Origin
-from hauserpy.export.pacing import Pacer, retry_after
+from hauserpy.export.pacing import Pacer, date_of, retry_after
 from hauserpy.export.request import Request
 from hauserpy.export.retry import LONGEST_WAIT, Again, Patience
 from hauserpy.export.source import SourceClosed
@@ -36,6 +36,8 @@ FIRST_BYTE = 5
 
 _MOST_REDIRECTS = 5
 _MAX_MESSAGE = 64 * 1024
+_TAKEN_AT_ITS_WORD = 4
+"""So many answers of 429 in a row; then the waits grow, whatever the API asks for."""
 _MOST_RATE_WAITS = 4
 """How many times RetryAfterMax one request is put off by 429 answers in a row, in all."""
 
@@ -77,6 +79,7 @@ class Http:
         )
         self._sockets = Sockets(self._read)
         self._closed = False
+        self._ahead = 0.0
         self._session = requests.Session()
         adapter = Adapter(self._sockets)
         self._session.mount("https://", adapter)
@@ -134,6 +137,11 @@ class Http:
         while True:
             self._pacer.wait(request.endpoint, request.what, hurried=request.hurried)
             response = self._follow(request)
+            if self.is_ours(response):
+                theirs = date_of(response.headers.get("Date"))
+                self._ahead = (
+                    0.0 if theirs is None else (self._timing.clock() - theirs).total_seconds()
+                )
             status = response.status_code
             if 200 <= status < 300 or status in request.allow:
                 return response
@@ -141,9 +149,9 @@ class Http:
                 asked = retry_after(response.headers.get("Retry-After"), self._timing.clock())
                 if status != 429:
                     self._refuse(request, response, asked)
-            if asked is None:
+            if asked is None or (asked <= self._longest_wait and times >= _TAKEN_AT_ITS_WORD):
                 most = min(LONGEST_WAIT.total_seconds(), self._longest_wait)
-                asked = min(self.patience.backoff * 2.0 ** min(times, 30), most)
+                asked = max(asked or 0.0, min(self.patience.backoff * 2.0 ** min(times, 30), most))
             if asked > self._longest_wait:
                 raise self._pacer.refuse(request.endpoint, asked, request.what)
             times += 1
@@ -165,6 +173,11 @@ class Http:
             timing=self._timing,
             closed=lambda: self._closed,
         )
+
+    def ahead(self) -> float:
+        """By how many seconds this machine's clock was before the API's when it answered last; 0 while
+        it has not told."""
+        return self._ahead
 
     @property
     def first_byte(self) -> float:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from hauserpy.errors import ApiUnavailable, HauserpyError
+from hauserpy.errors import ApiUnavailable, ConfigError, HauserpyError
 from hauserpy.export.http import Http
 from hauserpy.export.request import Request
 from hauserpy.export.retry import Again
@@ -23,6 +23,9 @@ _LONGEST_INTERVAL = 30.0
 _GROWTH = 1.5
 _LONGEST_ID = 1000
 _CANCEL_PATIENCE = 5.0
+_MOST_AHEAD_SECONDS = 300.0
+"""Windows end ExportDelay before now by this machine's clock: one that is ahead makes them end before
+all of their events are known."""
 
 Preparing = Callable[[Bundle, int | None], None]
 
@@ -88,7 +91,15 @@ class Operations:
         )
         begun = self._timing.monotonic()
         _, answer = self._http.json(request, tries=1 if hurried else None)
-        return Operation(_text_of(answer, "operationId", request.what), begun)
+        made = Operation(_text_of(answer, "operationId", request.what), begun)
+        if self._http.ahead() > _MOST_AHEAD_SECONDS:
+            self.cancel(made)
+            raise ConfigError(
+                f"this machine's clock is {span(self._http.ahead())} ahead of the API's: what has not"
+                " happened yet would be taken for loaded.",
+                "Set the clock (NTP); then run again.",
+            )
+        return made
 
     def finish(self, bundle: Bundle, operation: Operation) -> str:
         """Poll until the export is complete; returns what its results are fetched by.

@@ -38,6 +38,14 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return max(0.0, (moment - now).total_seconds())
 
 
+def date_of(value: str | None) -> datetime | None:
+    """When a server says that it is; None where it does not, or in no sense."""
+    try:
+        return None if value is None else email.utils.parsedate_to_datetime(value).astimezone(UTC)
+    except (ValueError, IndexError, OverflowError, TypeError):
+        return None
+
+
 class Pacer:
     """Remembers for each endpoint until when the API wants no request; safe across threads."""
 

@@ -245,7 +245,7 @@ def test_without_the_extra_it_says_what_to_install(
     import google.cloud
 
     monkeypatch.delattr(google.cloud, "storage", raising=False)
-    with pytest.raises(ConfigError, match=r"pip install 'hauserpy\[gcs\]'"):
+    with pytest.raises(ConfigError, match="pip install google-cloud-storage"):
         open_destination(backing.settings())
 
 

@@ -93,7 +93,7 @@ class _Probe:
         names = self._tables.names
         found = self._tables.find(names.export)
         stored = state.read_existing(self._connection, self._tables, self._tables.state())
-        state.refuse_foreign_rows(self._connection, self._tables, stored)
+        state.refuse_other_rows(self._connection, self._tables, stored)
         if found is None:
             return f"{names.export} will be created"
         wanted = table_columns(catalogue(self._settings.include_mobile_apps_fields))

@@ -82,7 +82,7 @@ class BigQuery:
         found = self._tables.state()
         self._stored = state.read_existing(self._connection, self._tables, found)
         ledger = self._trusted(self._stored)
-        state.refuse_foreign_rows(self._connection, self._tables, self._stored)
+        state.refuse_other_rows(self._connection, self._tables, self._stored)
         self._tables.ensure_state(found, self._define)
         export = self._export = self._tables.ensure_export(fields)
         self._staging.sweep()
@@ -104,7 +104,11 @@ class BigQuery:
         )
 
     def ledger(self) -> Ledger:
-        return self._trusted(self._read())
+        stored = self._read()
+        ledger = self._trusted(stored)
+        if self._export is None:
+            state.refuse_other_rows(self._connection, self._tables, stored)
+        return ledger
 
     def load(
         self,

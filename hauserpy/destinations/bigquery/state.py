@@ -46,17 +46,27 @@ def _read_existing(connection: Connection, names: Names, found: Mapping[str, Any
     return stored
 
 
-def refuse_foreign_rows(connection: Connection, tables: Tables, stored: Stored) -> None:
-    """Raise LedgerUnreadable when a new ledger would begin over rows that another one knows."""
-    if not stored.blank or (found := tables.find(tables.names.export)) is None:
+def refuse_other_rows(connection: Connection, tables: Tables, stored: Stored) -> None:
+    """Raise LedgerUnreadable when a new ledger would begin over rows that another one knows, or one
+    would go on whose rows are gone."""
+    if not stored.is_new and not stored.has_rows:
+        return
+    names = tables.names
+    found = tables.find(names.export)
+    if stored.has_rows:
+        if found is None:
+            raise sql.lost_rows(names.export, (names.sync, names.ledger, names.lock))
+        return
+    if found is None or not found.num_rows:
         return
     columns = [f.name for f in found.schema if f.name.casefold() == BUNDLE_START.casefold()]
-    if not columns or not found.num_rows:
+    if not columns:
         return
     partition = partition_column(found) or quoted(columns[0])
-    text = queries.any_window(tables.names.export, columns[0], partition)
-    if _rows(connection, text):
-        raise sql.foreign_rows(tables.names.export, tables.names.ledger)
+    look = queries.any_window(names.export, columns[0], partition)
+    # Another first run may have loaded them while we looked.
+    if _rows(connection, look) and read_existing(connection, tables, tables.state()).is_new:
+        raise sql.foreign_rows(names.export, names.ledger)
 
 
 def leftover_reach(

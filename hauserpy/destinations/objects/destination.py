@@ -31,10 +31,9 @@ from datetime import UTC, datetime
 from hauserpy.config import Settings
 from hauserpy.destinations import files
 from hauserpy.destinations.base import refuse_miscounted
-from hauserpy.destinations.objects import checks, document, presence
+from hauserpy.destinations.objects import checks, document, names, presence
 from hauserpy.destinations.objects.document import State
 from hauserpy.destinations.objects.leftovers import Leftovers, Note
-from hauserpy.destinations.objects.names import with_load
 from hauserpy.destinations.objects.store import ABSENT, Conflict, Object, ObjectStore
 from hauserpy.entries import LedgerEntry, StoredFile
 from hauserpy.errors import (
@@ -271,19 +270,19 @@ class Objects:
         files.refuse_baseline(present, entry.window)
         files.refuse_part(state.ledger, present, entry.window, found.__contains__)
         after = present.after(entry, expected=expected, checkpoint=checkpoint)
-        names = [f.name for e in old for f in e.files]
-        return after, [found[name].as_file() for name in names if name in found]
+        replaced = [f.name for e in old for f in e.files]
+        return after, [found[name].as_file() for name in replaced if name in found]
 
     def _upload(self, entry: LedgerEntry, part: Part, state: State) -> _Uploaded:
         settings = self._settings
         plain = files.file_name(
             settings.file_prefix, entry.window, settings.format, settings.compression
         )
-        own = with_load(plain, settings.file_prefix, entry.load)
+        own = names.with_load(plain, settings.file_prefix, entry.load)
         taken = any(e.files for e in state.ledger.overlapping(entry.window)) or plain in (
             f.name for f in state.remove
         )
-        in_the_way: list[StoredFile] = []
+        in_the_way = self._strays(plain, own, state)
         for name in [own] if taken else [plain, own]:
             there = self._store.stat(name)
             if there is None:
@@ -299,6 +298,18 @@ class Objects:
             " is under way.",
             "Run again.",
         )
+
+    def _strays(self, plain: str, own: str, state: State) -> list[StoredFile]:
+        """Objects of later loads of the window that no entry knows, as where the ledger was lost or put
+        back: superfluous as well, since they begin at the same instant."""
+        stem = names.stem(plain, self._settings.file_prefix)
+        try:
+            found = list(self._store.list(stem))
+        except (AccessDenied, DestinationRefused):
+            # What may not be listed is told of by the sweep.
+            return []
+        known = {own, *state.names, *(f.name for f in state.remove)}
+        return [f.as_file() for f in found if names.is_later(f.name, stem) and f.name not in known]
 
     def _write_file(self, note: Note, part: Part, load: str) -> Object | None:
         """Upload; returns what is then at that name, which may be another run's."""

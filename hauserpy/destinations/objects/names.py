@@ -14,6 +14,9 @@ _TYPES = {
 }
 
 
+_LATER = re.compile(r"-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z.]+")
+
+
 def content_type(name: str) -> str:
     """By the last extension. A gzip file is one, and not an encoding of its content: stores would
     gunzip it for some readers (Cloud Storage, "Transcoding of gzip-compressed files")."""
@@ -25,6 +28,17 @@ def with_load(plain: str, prefix: str, load: str) -> str:
     """``<prefix><start>-<load>.csv`` for ``<prefix><start>.csv``: the name of a later load."""
     tail = plain.removeprefix(prefix)
     return prefix + re.sub(r"^[0-9-]+(?:\.[0-9]{6})?", lambda m: f"{m[0]}-{load}", tail)
+
+
+def stem(plain: str, prefix: str) -> str:
+    """``<prefix><start>`` of ``<prefix><start>.csv``, with which all names of its window begin."""
+    tail = plain.removeprefix(prefix)
+    return prefix + re.sub(r"^([0-9-]+(?:\.[0-9]{6})?).*$", r"\1", tail)
+
+
+def is_later(name: str, stem: str) -> bool:
+    """Whether it is the name of a later load of the window whose names begin with ``stem``."""
+    return _LATER.fullmatch(name.removeprefix(stem)) is not None and name.startswith(stem)
 
 
 def shared_prefix(names: Collection[str]) -> str:

@@ -97,7 +97,7 @@ def _existing(database: Database, place: Place, fields: Sequence[Field]) -> str:
                         f"{privilege.upper()} on {place.schema}.{table} is not granted.",
                         f"GRANT {privilege.upper()} ON {place.schema}.{table} TO the user.",
                     )
-        state.refuse_foreign_rows(link, place, state.read_existing(link, place))
+        state.refuse_other_rows(link, place, state.read_existing(link, place))
         table = f"{place.schema}.{names.export}"
         if not filled:
             return f"{table} will be created with {len(missing)} columns"

@@ -71,7 +71,7 @@ class Redshift:
         place = self._place()
         stored = self._database.run(lambda link: state.read(link, place))
         self._trusted(stored, place)
-        self._database.run(lambda link: state.refuse_foreign_rows(link, place, stored))
+        self._database.run(lambda link: state.refuse_other_rows(link, place, stored))
         columns, custom_vars = tables.ensure_export(self._database, place, fields, self._settings)
         self._staging.sweep()
         self._layout = Layout(
@@ -92,7 +92,9 @@ class Redshift:
     def ledger(self) -> Ledger:
         place = self._place()
         stored = self._database.run(lambda link: state.read_existing(link, place))
-        return self._trusted(stored, place)
+        ledger = self._trusted(stored, place)
+        self._database.run(lambda link: state.refuse_other_rows(link, place, stored))
+        return ledger
 
     def load(
         self,

@@ -13,7 +13,13 @@ from typing import Any
 
 from hauserpy.destinations import sql
 from hauserpy.destinations.redshift.connection import Link
-from hauserpy.destinations.redshift.tables import Place, catalog, quoted
+from hauserpy.destinations.redshift.tables import (
+    Place,
+    catalog,
+    missing_columns,
+    quoted,
+    refuse_strange,
+)
 from hauserpy.destinations.scope import Scope, encode
 from hauserpy.entries import LedgerEntry, not_among
 from hauserpy.errors import LedgerUnreadable
@@ -50,9 +56,18 @@ def read_existing(link: Link, place: Place) -> sql.Stored:
 
 
 def refuse_torn(link: Link, place: Place) -> None:
-    """Raise LedgerUnreadable when the ledger has gone and the lock has not: the ledger is made
-    first, so that nothing of ours leaves them so."""
-    there = catalog(link, place, (place.names.ledger, place.names.lock))
+    """Raise LedgerUnreadable when the ledger has gone and the lock has not (the ledger is made first,
+    so that nothing of ours leaves them so), or when one of its columns has; DestinationRefused when
+    SyncTable is no table of checkpoints."""
+    names = place.names
+    there = catalog(link, place, (names.ledger, names.lock, names.sync))
+    refuse_strange(place, there)
+    lost = missing_columns(there.get(names.ledger), sql.LEDGER_COLUMNS)
+    if lost:
+        raise LedgerUnreadable(
+            f"the table {place.ledger} has lost the columns {', '.join(lost)}.",
+            "Restore it: it says what is loaded.",
+        )
     if place.names.lock in there and place.names.ledger not in there:
         raise LedgerUnreadable(
             f"the table {place.ledger} is gone, which says what is loaded.",
@@ -76,16 +91,22 @@ def refuse_other_scope(stored: sql.Stored, scope: Scope, place: Place) -> None:
     sql.refuse_other_scope(stored, scope, place.ledger, forget)
 
 
-def refuse_foreign_rows(link: Link, place: Place, stored: sql.Stored) -> None:
-    """Raise LedgerUnreadable when a new ledger would begin over rows that another one knows."""
-    if not stored.blank:
+def refuse_other_rows(link: Link, place: Place, stored: sql.Stored) -> None:
+    """Raise LedgerUnreadable when a new ledger would begin over rows that another one knows, or one
+    would go on whose rows are gone."""
+    if not stored.is_new and not stored.has_rows:
         return
-    columns = catalog(link, place, [place.names.export]).get(place.names.export, ())
+    columns = catalog(link, place, [place.names.export]).get(place.names.export)
+    if stored.has_rows:
+        if columns is None:
+            raise sql.lost_rows(place.export, (place.sync, place.ledger, place.lock))
+        return
     start = BUNDLE_START.lower()
-    if start not in {c.name for c in columns}:
+    if start not in {c.name for c in columns or ()}:
         return
     look = f"SELECT 1 FROM {place.export} WHERE {quoted(start)} IS NOT NULL LIMIT 1"
-    if link.execute(look):
+    # Another first run may have loaded them while we looked.
+    if link.execute(look) and read_existing(link, place).is_new:
         raise sql.foreign_rows(place.export, place.ledger)
 
 

@@ -310,16 +310,32 @@ def ensure_state(database: Database, place: Place) -> None:
                     for name, type_ in columns.items()
                 ]
                 _create(link, place.table(table), spelled, "")
-        lacking = [c for c in sql.SYNC_COLUMNS if there.get(place.names.sync)
-                   and c.lower() not in {f.name for f in there[place.names.sync]}]  # fmt: skip
-        if lacking:
-            raise DestinationRefused(
-                f"{place.schema}.{place.names.sync} lacks the columns {', '.join(lacking)}: it is"
-                " not a table of checkpoints.",
-                "Choose another SyncTable in [redshift].",
-            )
 
     database.run(ensure)
+
+
+def missing_columns(found: Sequence[Found] | None, wanted: Iterable[str]) -> list[str]:
+    """Those that a table lacks; none of one that is not there."""
+    names = {column.name for column in found or ()}
+    return [] if found is None else [name for name in wanted if name.lower() not in names]
+
+
+def refuse_strange(place: Place, there: Mapping[str, Sequence[Found]]) -> None:
+    """Raise DestinationRefused where SyncTable, if it is ``there``, is no table of checkpoints."""
+    found = there.get(place.names.sync)
+    table = f"{place.schema}.{place.names.sync}"
+    choose = "Choose another SyncTable in [redshift]."
+    if lacking := missing_columns(found, sql.SYNC_COLUMNS):
+        raise DestinationRefused(
+            f"{table} lacks the columns {', '.join(lacking)}: it is not a table of checkpoints.",
+            choose,
+        )
+    for column in found or ():
+        if column.name == "bundleendtime" and not column.base.startswith("timestamp"):
+            raise DestinationRefused(
+                f"{table} has a BundleEndTime that is no TIMESTAMP, but {column.type}.",
+                f"Change its type, or: {choose}",
+            )
 
 
 def _create(link: Link, table: str, columns: Sequence[tuple[str, str]], ending: str) -> None:
