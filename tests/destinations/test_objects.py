@@ -568,3 +568,28 @@ def test_its_name_tells_bucket_and_endpoint(backing: ObjectBacking) -> None:
     assert backing.settings().storage_only
     assert "bucket-" in destination.name
     assert "http://127.0.0.1" in destination.name
+
+
+@pytest.mark.parametrize("put_back", [False, True])
+def test_what_a_lost_ledger_knew_goes_with_the_load_of_its_window(
+    backing: ObjectBacking, run: Run, tmp_path: Path, put_back: bool
+) -> None:
+    run.load(hour(0))
+    run.load(hour(1))
+    before = backing.bucket.get(backing.key(LEDGER))
+    run.load(hour(0), tag="b", kind=EntryKind.BACKFILL, replace_loaded=True)
+    (later,) = [n for n in backing.data_names() if n.startswith(f"{FIRST}-")]
+    strange = f"{FIRST}-notes.csv"
+    backing.bucket.put(backing.key(strange), b"mine")
+    if put_back:
+        backing.bucket.put(backing.key(LEDGER), before)
+    else:
+        for name in (LEDGER, ".sync.hauser"):
+            backing.bucket.delete(backing.key(name))
+    again = Run(backing.open(), tmp_path)
+    assert later in backing.data_names()
+    again.load(hour(0), tag="c", kind=EntryKind.BACKFILL, replace_loaded=True)
+    again.load(hour(1), tag="c", kind=EntryKind.BACKFILL, replace_loaded=True)
+    found = [n for n in backing.data_names() if n != strange]
+    assert sorted(r["EventTargetText"] for r in backing.rows(found)) == sorted(texts(0, 1, tag="c"))
+    assert strange in backing.data_names(), "whose name is no load's"

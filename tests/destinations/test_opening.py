@@ -46,3 +46,16 @@ def test_a_user_without_a_home_locks_in_tmp_dir(
     assert run_lock_path(settings, destination) == tmp_path / "hauserpy" / usual.name
     monkeypatch.setenv("XDG_STATE_HOME", "/somewhere")
     assert run_lock_path(settings, destination) == Path("/somewhere/hauserpy") / usual.name
+
+
+def test_a_home_that_is_not_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(
+        provider=Provider.AWS,
+        storage_only=True,
+        s3=S3Settings(bucket="bucket", region="us-east-1", endpoint="http://127.0.0.1:1"),
+        tmp_dir=tmp_path,
+    )
+    destination = open_destination(settings)
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    monkeypatch.setenv("HOME", "/nonexistent")
+    assert run_lock_path(settings, destination).parent == tmp_path / "hauserpy"

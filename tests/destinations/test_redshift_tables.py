@@ -10,7 +10,13 @@ import pytest
 from hauserpy.config import RedshiftSettings, Settings
 from hauserpy.destinations.redshift import Redshift
 from hauserpy.entries import EntryKind
-from hauserpy.errors import ConfigError, DestinationRefused, HauserHasRun, LedgerMoved
+from hauserpy.errors import (
+    ConfigError,
+    DestinationRefused,
+    HauserHasRun,
+    LedgerMoved,
+    LedgerUnreadable,
+)
 from hauserpy.fields import catalogue
 from hauserpy.layout import CustomVarsKind
 from hauserpy.ledger import BASELINE_LOAD, steps_for
@@ -356,6 +362,25 @@ def test_a_sync_table_that_is_something_else_is_refused(world: World) -> None:
     owned(world, "CREATE TABLE fssync (a int)")
     with pytest.raises(DestinationRefused, match="BundleEndTime"):
         world.ready()
+
+
+@pytest.mark.parametrize("kind", ["date", "varchar(30)"])
+def test_a_sync_table_with_another_type_of_time_is_refused(world: World, kind: str) -> None:
+    owned(world, f"CREATE TABLE fssync (id bigint, processed timestamp, bundleendtime {kind})")
+    with pytest.raises(DestinationRefused, match=r"BundleEndTime that is no TIMESTAMP, but "):
+        world.ready()
+    with pytest.raises(DestinationRefused):
+        world.ledger()
+    failed = [c for c in world.destination().checks() if not c.ok]
+    assert [c.name for c in failed] == ["Redshift tables"]
+
+
+def test_a_ledger_that_has_lost_a_column_is_not_read(world: World) -> None:
+    destination, layout = world.ready()
+    world.load(destination, layout, 0)
+    owned(world, "ALTER TABLE fssync_ledger DROP COLUMN version")
+    with pytest.raises(LedgerUnreadable, match="lost the columns Version"):
+        world.ledger()
 
 
 def test_two_runs_may_prepare_at_once(

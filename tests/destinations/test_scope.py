@@ -23,7 +23,7 @@ from hauserpy.errors import ConfigError, LedgerUnreadable
 from hauserpy.fields import catalogue
 from hauserpy.layout import Compression, StageFormat
 from tests.destinations import bigquery_backing, object_backing, redshift_backing
-from tests.destinations.bundles import Run, entry_for, hour
+from tests.destinations.bundles import Run, entry_for, events, hour
 from tests.destinations.local_backing import LocalBacking
 from tests.destinations.makers import NOW
 
@@ -305,3 +305,45 @@ def test_the_scope_outlives_the_baseline_that_begins_where_it_does(
     run.load(hour(1))
     run.load(hour(0), kind=EntryKind.BACKFILL, replace_loaded=True)
     _refused(tables.second())
+
+
+def _drop(tables: Store, *names: str) -> None:
+    world = tables.backing.world
+    for name in names:
+        if tables.settings.redshift.host:
+            world.standin.sql(f"DROP TABLE {name.replace('fs_', 'fs')}")
+        else:
+            catalog = world.server.service.catalog
+            catalog.drop_table(world.server.PROJECT, world.dataset, name)
+
+
+def _exit_10(tables: Store, says: str) -> None:
+    for act in (lambda d: d.ledger(), lambda d: d.prepare(catalogue())):
+        with pytest.raises(LedgerUnreadable, match=says):
+            act(tables.open(tables.settings))
+    checked = tables.open(tables.settings).checks()
+    (told,) = [c for c in checked if c.name in ("Redshift tables", "BigQuery tables")]
+    assert not told.ok and re.search(says, told.detail)
+
+
+def test_a_lost_ledger_over_our_rows_is_not_taken_for_the_go_hausers(
+    tables: Store, tmp_path: Path
+) -> None:
+    run = Run(tables.open(tables.settings), tmp_path)
+    run.load(hour(0))
+    before = _texts(tables)
+    _drop(tables, "fs_sync_ledger", "fs_sync_lock")
+    _exit_10(tables, "rows that were loaded with a ledger")
+    assert _texts(tables) == before
+
+
+def test_rows_that_are_gone_from_under_their_ledger_are_missed(
+    tables: Store, tmp_path: Path
+) -> None:
+    Run(tables.open(tables.settings), tmp_path).load(hour(0))
+    _drop(tables, "fs_export")
+    _exit_10(tables, "is gone, and the ledger knows of rows in it")
+    # What the message says to do for a new beginning.
+    _drop(tables, "fs_sync", "fs_sync_ledger", "fs_sync_lock")
+    Run(tables.open(tables.settings), tmp_path).load(hour(0))
+    assert len(_texts(tables)) == len(events(hour(0)))

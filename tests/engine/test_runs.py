@@ -14,7 +14,7 @@ from hauserpy.engine.runs import backfill, skip, sync
 from hauserpy.entries import EntryKind, LedgerEntry
 from hauserpy.errors import ApiUnavailable, BundleGone, CorruptBundle, Interrupted, LedgerMoved
 from hauserpy.ledger import Ledger, Step
-from hauserpy.model import Window
+from hauserpy.model import Window, rfc3339
 from hauserpy.pipeline.spool import Spool
 from tests.destinations.bundles import Run
 from tests.destinations.local_backing import read_rows
@@ -319,3 +319,15 @@ def test_a_bundle_in_parts_is_one(tmp_path: Path) -> None:
     backfill(made, told, hour(0).start)
     assert [e.window for e in told.loaded] == [hour(0), hour(2)]
     assert told.to_json()["bundles"] == 1
+
+
+def test_a_gap_in_what_is_offered_is_told_once(tmp_path: Path) -> None:
+    notes: list[str] = []
+    destination = folder_of(tmp_path)
+    for offered in ([0, 2], [0, 1, 2], [0, 1, 2, 3]):
+        source = Scripted(windows=[hour(n) for n in offered])
+        synced(replace(plant(source, destination, tmp_path), reporter=Noting(notes)))
+    (told,) = notes
+    start, stop = rfc3339(hour(1).start), rfc3339(hour(1).stop)
+    assert f"offers nothing between {start} and {stop}" in told
+    assert f"hauserpy backfill --since {start} --until {stop}" in told

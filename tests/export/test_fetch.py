@@ -164,3 +164,14 @@ def test_the_mock_s_faults_are_survived_one_after_the_other(time: FakeTime) -> N
         source.close()
         records = api.records()
     assert gzip.decompress(sink.data).count(b"EventStart") >= len(records) > 0
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nContent-Type: application/gzip\r\nConte", b""]
+)
+def test_an_answer_that_ends_within_its_headers_is_no_bundle(time: FakeTime, head: bytes) -> None:
+    with Scripted(in_turn(Reply(raw=head, end="close"), Reply(200, GZ))) as server:
+        sink = Memory()
+        run(server.url, time, sink)
+        assert len(server.seen) == 2
+    assert sink.data == GZ

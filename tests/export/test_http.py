@@ -515,3 +515,10 @@ def test_the_url_of_the_api_may_have_a_path_and_a_slash_at_its_end(time: FakeTim
         http.close()
         assert server.paths() == ["/api/v1/list"]
         assert urlsplit(http.url("x")).path == "/api/v1/x"
+
+
+def test_429_that_asks_for_no_wait_is_not_asked_again_for_ever(time: FakeTime) -> None:
+    with Scripted(in_turn(*[Reply(429, headers={"Retry-After": "0"})] * 7, GOOD)) as server:
+        ask(server, time)
+    assert time.slept[:4] == [1, 1, 1, 1], "at its word"
+    assert time.slept[4:] == [480, 900, 900]

@@ -519,3 +519,18 @@ def test_a_segment_that_does_not_exist_is_a_matter_of_configuration(time: FakeTi
         with pytest.raises(ConfigError, match="answered 400"):
             load(source, time)
         assert endpoints(api) == ["create"]
+
+
+@pytest.mark.parametrize(("minutes", "refused"), [(10, True), (2, False), (-60, False)])
+def test_a_clock_that_is_ahead_exports_nothing(time: FakeTime, minutes: int, refused: bool) -> None:
+    def theirs() -> datetime:
+        return time.now - timedelta(minutes=minutes)
+
+    made = {"bundles": 3, "events": 40, "window": HOUR, "start_time": FIRST, "token": TOKEN}
+    with MockApi(clock=theirs, **made) as api, source_for(api.segments_url, time) as source:
+        if not refused:
+            assert load(source, time)
+            return
+        with pytest.raises(ConfigError, match=r"clock is 10 min .*ahead of the API's"):
+            load(source, time)
+        assert endpoints(api) == ["create", "cancel"]
