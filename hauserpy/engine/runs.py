@@ -62,9 +62,10 @@ def sync(
 ) -> None:
     """Load everything that is due, in order, and move the checkpoint with each load.
 
-    `hauserpy.engine.plans.Sync` says what the others mean; with ``keep_start``, ``start`` becomes the first checkpoint, so that
-    later runs begin there too whatever they think "30 days ago" is. ``summary`` is filled as the run
-    goes: on an error, what was loaded before stays loaded and is told there.
+    With ``keep_start``, ``start`` becomes the first checkpoint, so that later runs begin there too
+    whatever they think "30 days ago" is; for ``from_start`` and what follows it see
+    `hauserpy.engine.plans.Sync`. ``summary`` is filled as the run goes: on an error, what was loaded
+    before stays loaded and is told there.
     """
     if start is not None and start > plant.clock():
         plant.reporter.note(

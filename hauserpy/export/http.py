@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as jsonlib
-import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urljoin
@@ -17,6 +16,7 @@ from urllib3.exceptions import HTTPError
 import hauserpy
 from hauserpy.errors import AccessDenied, ApiUnavailable, ConfigError, RateLimited
 from hauserpy.export.body import MAX_JSON, HttpBody, parse_object, read_bytes
+from hauserpy.export.failures import explained, impossible
 from hauserpy.export.identity import Identity
 from hauserpy.export.origin import Origin
 from hauserpy.export.pacing import Pacer, date_of, retry_after
@@ -24,7 +24,7 @@ from hauserpy.export.request import Request
 from hauserpy.export.retry import LONGEST_WAIT, Again, Patience
 from hauserpy.export.source import SourceClosed
 from hauserpy.export.transport import Adapter, Sockets
-from hauserpy.waiting import Timing, span
+from hauserpy.waiting import Timing
 
 if TYPE_CHECKING:
     from hauserpy.config import Settings
@@ -137,11 +137,7 @@ class Http:
         while True:
             self._pacer.wait(request.endpoint, request.what, hurried=request.hurried)
             response = self._follow(request)
-            if self.is_ours(response):
-                theirs = date_of(response.headers.get("Date"))
-                self._ahead = (
-                    0.0 if theirs is None else (self._timing.clock() - theirs).total_seconds()
-                )
+            self._compare_clocks(response)
             status = response.status_code
             if 200 <= status < 300 or status in request.allow:
                 return response
@@ -174,9 +170,9 @@ class Http:
             closed=lambda: self._closed,
         )
 
+    @property
     def ahead(self) -> float:
-        """By how many seconds this machine's clock was before the API's when it answered last; 0 while
-        it has not told."""
+        """By how many seconds this machine's clock is ahead of the API's, as its last answer says."""
         return self._ahead
 
     @property
@@ -212,6 +208,11 @@ class Http:
         self._closed = True
         self._session.close()
         self._sockets.abort()
+
+    def _compare_clocks(self, response: requests.Response) -> None:
+        theirs = date_of(response.headers.get("Date"))
+        if theirs is not None and self.is_ours(response):
+            self._ahead = (self._timing.clock() - theirs).total_seconds()
 
     def _parse(self, response: requests.Response, data: bytes) -> dict[str, Any]:
         try:
@@ -312,8 +313,7 @@ class Http:
         ours: bool,
         origin: Origin,
     ) -> requests.Response:
-        """One request, one answer. Messages are made from the kind of error alone: requests' own
-        may quote a signed URL or a header."""
+        """One request, one answer."""
         if self._closed:
             raise SourceClosed(f"{request.what}: the session was closed.", "Run again.")
         session = self._session
@@ -326,7 +326,7 @@ class Http:
                 )
             except problems.InvalidHeader:
                 # From send() it would be a header of the answer.
-                raise _impossible(request, origin) from None
+                raise impossible(request.what, origin) from None
             settings = session.merge_environment_settings(url, {}, True, None, None)
             if origin.loopback:
                 # A proxy would get what may be said to this machine only.
@@ -341,68 +341,14 @@ class Http:
                 cert=settings["cert"],
                 proxies=settings["proxies"],
             )
-        except (
-            problems.InvalidURL,
-            problems.MissingSchema,
-            problems.InvalidSchema,
-            UnicodeError,
-        ):
-            raise _impossible(request, origin) from None
-        except (requests.RequestException, HTTPError, OSError) as error:
+        except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
             if self._closed:
                 raise SourceClosed(
                     f"{request.what}: the session was closed.", "Run again."
                 ) from None
-            self._explain(request, origin, first_byte, error)
-
-    def _explain(
-        self, request: Request, origin: Origin, first_byte: float, error: Exception
-    ) -> NoReturn:
-        causes = list(_causes(error))
-        if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes):
-            raise ApiUnavailable(
-                f"{request.what}: the certificate of {origin} cannot be verified.",
-                "Check this machine's clock, and REQUESTS_CA_BUNDLE when a proxy inspects TLS.",
+            raise explained(
+                error, request.what, origin, connect=self._connect, first_byte=first_byte
             ) from None
-        if isinstance(error, problems.ConnectTimeout):
-            reason = f"{origin} accepted no connection within {span(self._connect)}"
-        elif isinstance(error, problems.ReadTimeout):
-            reason = f"{origin} did not answer within {span(first_byte)}"
-        elif isinstance(error, problems.ProxyError):
-            reason = f"the proxy could not reach {origin}{_os_reason(causes)}"
-        elif isinstance(error, problems.SSLError):
-            reason = f"no TLS connection with {origin}{_os_reason(causes)}"
-        else:
-            reason = f"no connection with {origin}, or it broke{_os_reason(causes)}"
-        raise Again(reason) from None
-
-
-def _impossible(request: Request, origin: Origin) -> ConfigError:
-    return ConfigError(
-        f"{request.what}: a request to {origin} cannot be made.",
-        "Check ApiURL, AdditionalHttpHeader and the proxy variables of the environment.",
-    )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what is behind it: requests hides the reason in arguments and contexts."""
-    seen: set[int] = set()
-    found: list[BaseException] = [error]
-    while found:
-        one = found.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        behind = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
-        found += [b for b in behind if isinstance(b, BaseException)]
-
-
-def _os_reason(causes: Sequence[BaseException]) -> str:
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.strerror:
-            return f" ({cause.strerror})"
-    return ""
 
 
 def host_of(response: requests.Response) -> str:

@@ -92,10 +92,10 @@ class Operations:
         begun = self._timing.monotonic()
         _, answer = self._http.json(request, tries=1 if hurried else None)
         made = Operation(_text_of(answer, "operationId", request.what), begun)
-        if self._http.ahead() > _MOST_AHEAD_SECONDS:
+        if self._http.ahead > _MOST_AHEAD_SECONDS:
             self.cancel(made)
             raise ConfigError(
-                f"this machine's clock is {span(self._http.ahead())} ahead of the API's: what has not"
+                f"this machine's clock is {span(self._http.ahead)} ahead of the API's: what has not"
                 " happened yet would be taken for loaded.",
                 "Set the clock (NTP); then run again.",
             )

@@ -88,7 +88,8 @@ class World:
         )
 
     def destination(self, settings: Settings | None = None, **options: Any) -> BigQuery:
-        given = {"clock": self.clock, "sleep": yield_to_the_server, **options}
+        pause = yield_to_the_server
+        given = {"clock": self.clock, "sleep": pause, "wait": pause, **options}
         made = BigQuery(settings or self.settings(), **given)
         self.opened.append(made)
         return made
