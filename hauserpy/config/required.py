@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from hauserpy.config.names import is_placeholder
 from hauserpy.config.secret import Secret
-from hauserpy.config.sections import BigQuerySettings, Provider, RedshiftSettings
+from hauserpy.config.sections import (
+    BigQuerySettings,
+    GcsSettings,
+    LocalSettings,
+    Provider,
+    RedshiftSettings,
+    S3Settings,
+)
 from hauserpy.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hauserpy.config.settings import Settings
 
 _S3_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _GCS_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -39,22 +43,34 @@ def check_token(token: Secret | None) -> Secret:
     return token
 
 
-def check_destination(settings: Settings) -> None:
+def check_destination(
+    provider: Provider,
+    *,
+    storage_only: bool,
+    local: LocalSettings,
+    s3: S3Settings,
+    redshift: RedshiftSettings,
+    gcs: GcsSettings,
+    bigquery: BigQuerySettings,
+    tmp_dir: Path,
+) -> None:
     """Raises ConfigError with everything that the chosen destination lacks, all at once."""
-    provider, storage_only = settings.provider, settings.storage_only
     problems: list[str] = []
     if provider is Provider.LOCAL:
-        problems += _text("local.SaveDir", str(settings.local.save_dir))
+        problems += _text("local.SaveDir", str(local.save_dir))
     elif provider is Provider.AWS:
-        problems += _bucket("s3.Bucket", settings.s3.bucket, _S3_BUCKET)
+        problems += _bucket("s3.Bucket", s3.bucket, _S3_BUCKET)
         if not storage_only:
-            problems += _redshift(settings.redshift)
+            problems += _redshift(redshift)
     else:
-        if storage_only or settings.gcs.bucket:
-            problems += _bucket("gcs.Bucket", settings.gcs.bucket, _GCS_BUCKET)
+        if storage_only or gcs.bucket:
+            problems += _bucket("gcs.Bucket", gcs.bucket, _GCS_BUCKET)
         if not storage_only:
-            problems += _bigquery(settings.bigquery)
-    problems += _text("TmpDir", str(settings.tmp_dir))
+            problems += _text("bigquery.Project", bigquery.project, _PROJECT, "a project's id")
+            problems += _text(
+                "bigquery.Dataset", bigquery.dataset, _DATASET, "letters, digits and _"
+            )
+    problems += _text("TmpDir", str(tmp_dir))
     if problems:
         stated = f'Provider = "{provider}"'
         if provider is not Provider.LOCAL:
@@ -64,11 +80,6 @@ def check_destination(settings: Settings) -> None:
             "Set that in the configuration file or by its variable; `hauserpy config show` tells"
             " what is set and where.",
         )
-
-
-def _bigquery(bigquery: BigQuerySettings) -> Iterator[str]:
-    yield from _text("bigquery.Project", bigquery.project, _PROJECT, "a project's id")
-    yield from _text("bigquery.Dataset", bigquery.dataset, _DATASET, "letters, digits and _")
 
 
 def _redshift(redshift: RedshiftSettings) -> Iterator[str]:

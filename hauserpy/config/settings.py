@@ -126,4 +126,13 @@ class Settings:
     def require_destination(self) -> None:
         """Raises ConfigError that names what the chosen destination still lacks: a bucket, a host,
         credentials; or what is still an example's placeholder (``<your bucket>``)."""
-        check_destination(self)
+        check_destination(
+            self.provider,
+            storage_only=self.storage_only,
+            local=self.local,
+            s3=self.s3,
+            redshift=self.redshift,
+            gcs=self.gcs,
+            bigquery=self.bigquery,
+            tmp_dir=self.tmp_dir,
+        )

@@ -6,7 +6,7 @@ What comes out depends on the batch alone; what is remembered of others makes it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -23,7 +23,7 @@ from hauserpy.model import ChangeKind, Changes, Clip, Window
 from hauserpy.pipeline.copier import MOST_AT_ONCE, Copier
 from hauserpy.staging import encoder_for
 from hauserpy.staging.gzip import Deflated, deflate
-from hauserpy.transform import Counts, TooDeep, Transformer, fields_of
+from hauserpy.transform import Counts, TooDeep, Transformer, fields_of, times
 
 _SEPARATOR = b",\n"
 MOST_RECORDS = 1 << 14
@@ -183,16 +183,16 @@ class Converter:
     def _as_served(self, batch: Batch) -> Converted:
         """A raw bundle's batch: as served, and only its times are read."""
         most = self._job.most_record_bytes
-        records = None
         # Only the parse tells how large each of its records is.
         if self._proofs and len(batch.text) <= most:
             from hauserpy.decode.proof import starts_of
 
-            records = starts_of(batch)
-            self._proofs = self._proofs - 1 if records is None else _PROOFS
-        if records is None:
-            records = self.reader.read(batch)
-            check_depth(records.values, batch, most_bytes=most)
+            starts = starts_of(batch)
+            self._proofs = self._proofs - 1 if starts is None else _PROOFS
+            if starts is not None:
+                return self._converted(batch, self._span(starts), batch.text, batch.separator)
+        records = self.reader.read(batch)
+        check_depth(records.values, batch, most_bytes=most)
         if self._job.clip is None:
             counts = Counts.total(self._transformer.rows(f).counts for f in _few_at_a_time(records))
             counts = replace(counts, changes=Changes())
@@ -208,6 +208,19 @@ class Converter:
         clipped = {k: n for k, n in counts.changes.items() if k[0] is ChangeKind.CLIPPED}
         counts = replace(counts, changes=Changes(clipped))
         return self._converted(batch, counts, _SEPARATOR.join(kept), _SEPARATOR)
+
+    def _span(self, starts: list[str]) -> Counts:
+        """What is told of raw records with these times."""
+        counts = None
+        if ends := times.outermost(starts):
+            counts = self._of_starts(ends)
+        if counts is None or counts.changes:
+            counts = self._of_starts(starts)
+        return replace(counts, count=len(starts), changes=Changes())
+
+    def _of_starts(self, starts: Sequence[str]) -> Counts:
+        records = Records([{EVENT_START: s} for s in starts], plain="\0" not in "".join(starts))
+        return Counts.total(self._transformer.rows(f).counts for f in _few_at_a_time(records))
 
 
 def _parsed(insides: Iterable[bytes], most_bytes: int) -> Records:

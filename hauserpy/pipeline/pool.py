@@ -13,10 +13,12 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from hauserpy.config.settings import available_cores
 from hauserpy.decode.form import Form
 from hauserpy.decode.records import Unproved
 from hauserpy.decode.split import BATCH_BYTES, Stretch
 from hauserpy.errors import CorruptBundle, HauserpyError, RecordTooLarge, WorkerDied
+from hauserpy.layout import StageFormat
 from hauserpy.pipeline.convert import MOST_RECORDS, Converted, Converter, Crowded, Job
 from hauserpy.pipeline.guarded import Guarded
 from hauserpy.pipeline.memory import Slots
@@ -101,7 +103,7 @@ class Pool:
         mender: Converter | None = None
         try:
             here = self._converter(job, source) if self._is_small(source) else None
-            room = self._count * _SLOTS_A_WORKER if here is None else 1
+            room = self._needed(job) * _SLOTS_A_WORKER if here is None else 1
             while True:
                 while len(queue) < room and (stretch := source.next()) is not None:
                     ticket = _Ticket(stretch)
@@ -133,6 +135,13 @@ class Pool:
             source.raise_its_error()
         finally:
             self._abandon(queue)
+
+    def _needed(self, job: Job) -> int:
+        """How many of the workers a job is given to. Of raw bundles the parent, which unpacks and
+        writes, has as much to do as a worker that proves them, so that a core is left to it."""
+        if job.layout.format is not StageFormat.RAW:
+            return self._count
+        return max(1, min(self._count, available_cores() - 1))
 
     def _is_small(self, source: Guarded) -> bool:
         """Whether a bundle is done before workers would have started."""
@@ -192,7 +201,7 @@ class Pool:
         slots = self._slots
         assert slots is not None
         stretch = ticket.stretch
-        worker = min(self._workers, key=lambda w: len(w.tickets))
+        worker = min(self._workers[: self._needed(job)], key=lambda w: len(w.tickets))
         # There is one for every ticket that the queue has room for.
         slot = self._free.pop()
         fits = slots.put(slot, *stretch.pieces)

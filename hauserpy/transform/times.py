@@ -16,6 +16,8 @@ _GRAMMAR = re.compile(
     r"(?:([Zz])|([+-])(\d\d):?(\d\d))?",
     re.ASCII,
 )
+_SHORTEST = len("YYYY-MM-DDThh:mm:ssZ")
+_CLOCK_AT = len("YYYY-MM-DD")
 _MOST_REMEMBERED = 1 << 16
 _LONGEST_REMEMBERED = 64
 """Characters: a fraction may have any number of digits."""
@@ -76,6 +78,19 @@ def span(written: Iterable[bytes | None]) -> Span:
         # Without the zone they sort as text.
         present = [text[:-1] for text in present]
     return reread(min(present)), reread(max(present))
+
+
+def outermost(texts: Sequence[str]) -> tuple[str, str] | None:
+    """The first and the last of instants by their texts alone, where these are all written alike, in
+    UTC, so that they sort in time; else None. Whether these two are instants remains to be seen, and
+    then those between them that are none do not matter."""
+    length = len(texts[0]) if texts else 0
+    if length < _SHORTEST or set(map(len, texts)) != {length}:
+        return None
+    together = "".join(texts)
+    if set(together[_CLOCK_AT::length]) != {"T"} or set(together[length - 1 :: length]) != {"Z"}:
+        return None
+    return min(texts), max(texts)
 
 
 def reread(written: bytes) -> datetime:

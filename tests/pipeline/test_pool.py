@@ -27,6 +27,7 @@ from hauserpy.decode.split import Batch, Stretch
 from hauserpy.errors import WorkerDied
 from hauserpy.layout import Compression, CustomVarsKind, Layout, StageFormat
 from hauserpy.model import Clip, Window
+from hauserpy.pipeline import pool as pool_of
 from hauserpy.pipeline.convert import MOST_RECORDS, Converted, Converter, Job
 from hauserpy.pipeline.pipe import Pipe
 from hauserpy.pipeline.pool import Pool
@@ -305,12 +306,34 @@ def test_what_was_learned_of_a_small_bundle_serves_the_workers(
         send(self, message)
 
     monkeypatch.setattr(Pipe, "send", noted)
+    monkeypatch.setattr(pool_of, "available_cores", lambda: 4)
     with closing(Pool(2)) as pool:
         staged([UNIFORM], LAYOUTS[layout], pool=pool, batch_bytes=len(UNIFORM) // 8)
         assert told == []
         staged([UNIFORM], LAYOUTS[layout], pool=pool, batch_bytes=1000)
     assert [form is not None for form in told] == [is_learned] * 2
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("layout", "cores", "used"), [("raw", 1, 1), ("raw", 2, 1), ("raw", 3, 2), ("csv", 2, 2)]
+)
+def test_of_raw_bundles_the_parent_has_a_core_of_its_own(
+    layout: str, cores: int, used: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[int] = set()
+    send = Pipe.send
+
+    def noted(self: Pipe, message: object) -> None:
+        asked.add(id(self))
+        send(self, message)
+
+    monkeypatch.setattr(Pipe, "send", noted)
+    monkeypatch.setattr(pool_of, "available_cores", lambda: cores)
+    with closing(Pool(2)) as pool:
+        made = staged([UNIFORM], LAYOUTS[layout], pool=pool, batch_bytes=1000)
+        assert len(asked) == used
+    assert made.parts == staged([UNIFORM], LAYOUTS[layout], batch_bytes=1000).parts
 
 
 def test_small_bundles_learn_from_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,3 +215,24 @@ def test_the_times_of_raw_bundles_are_those_of_all_others(records: list[dict[str
             (list(rows.columns[0]), rows.count, rows.counts.first_event, rows.counts.last_event)
         )
     assert spans[0] == spans[1]
+
+
+@pytest.mark.parametrize(
+    ("texts", "ends"),
+    [
+        (["2026-11-22T04:05:06.500Z", "2026-11-22T04:05:06.499Z", "2026-11-22T04:05:06.501Z"], (1, 2)),
+        (["2026-11-22T04:05:06Z"], (0, 0)),
+        (["2026-11-22T04:05:06Z", "2026-11-22T04:05:06.5Z"], None),
+        (["2026-11-22T04:05:06.1+01:00", "2026-11-22T04:05:06.123456Z"], None),
+        (["2026-11-22 04:05:06Z", "2026-11-22T04:05:06Z"], None),
+        (["2026-11-22t04:05:06Z", "2026-11-22T04:05:06Z"], None),
+        (["2026-11-22T04:05:06z", "2026-11-22T04:05:06Z"], None),
+        (["x" * 20] * 2, None),
+        ([""], None),
+        ([], None),
+    ],
+)  # fmt: skip
+def test_texts_that_are_written_alike_sort_in_time(
+    texts: list[str], ends: tuple[int, int] | None
+) -> None:
+    assert times.outermost(texts) == (ends and tuple(texts[n] for n in ends))
