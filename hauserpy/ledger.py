@@ -230,7 +230,7 @@ def steps_for(
     strays = all(e.bundle != bundle.id for e in keep)
     loaded = tuple(sorted(taken, key=lambda w: w.start))
     clips = [
-        Clip(w, bundle.window, strays=strays and n == 0, loaded=loaded if n == 0 else ())
+        Clip(w, bundle.window, strays=strays and n == 0, loaded=loaded if strays and n == 0 else ())
         for n, w in enumerate(windows)
     ]
     return tuple(Step(bundle, c.keep, c, ledger.loads_in(c.keep)) for c in clips)

@@ -308,6 +308,7 @@ def test_an_older_key_that_stands_for_another_is_refused_at_once(read: Read, lin
         ('ApiURL = "https://api.fullstory.com"', ExportApi.SEGMENTS, False),
         ('ApiURL = "https://api.eu1.fullstory.com/"', ExportApi.SEGMENTS, False),
         ('ApiURL = ""', ExportApi.BUNDLES, True),
+        ('ApiURL = "https://gateway.example"\nWarehouse = "local"', ExportApi.BUNDLES, False),
     ],
 )
 def test_the_generation_is_inferred_from_what_only_one_of_them_has(

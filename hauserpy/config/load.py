@@ -102,8 +102,9 @@ class _Resolution:
         url = self._value("ApiURL")
         path = urlsplit(url).path.strip("/") if url else None
         signs = [name for name in SEGMENT_SIGNS if name in self.given]
-        if not signs and path != "":
-            self.api_is_default = path is None and not any(s in self.given for s in _BUNDLE_SIGNS)
+        older = any(name in self.given for name in _BUNDLE_SIGNS)
+        if not signs and (path != "" or older):
+            self.api_is_default = path is None and not older
             self.notes.append(
                 'ExportApi is "bundles", the default; none of SegmentId, ExportDuration and'
                 " ExportDelay is set."

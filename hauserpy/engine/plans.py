@@ -70,14 +70,9 @@ class Sync:
 
     def steps(self, ledger: Ledger) -> Iterator[Sequence[Step]]:
         self.offered_until = None
+        if self._api_is_default:
+            refuse_guess(ledger)
         if ledger.is_hausers:
-            if self._api_is_default:
-                raise ConfigError(
-                    "the Go hauser has loaded here, and nothing in the configuration tells which of the"
-                    " two export APIs it used.",
-                    'Set ExportApi = "segments" if it was hauser 1.x, ExportApi = "bundles" if it was'
-                    " 0.x; then run again.",
-                )
             (baseline,) = ledger.entries
             self._reporter.note(
                 "there is no ledger of hauserpy's here yet: sync goes on from the Go hauser's checkpoint,"
@@ -139,7 +134,8 @@ class Sync:
 
 
 class Backfill:
-    """The windows of a span that are not loaded, or with ``replace_loaded`` all of them anew."""
+    """The windows of a span that are not loaded, or with ``replace_loaded`` all of them anew.
+    ``api_is_default``: see `Sync`."""
 
     kind = EntryKind.BACKFILL
     offered_until: datetime | None = None
@@ -153,8 +149,10 @@ class Backfill:
         until: datetime | None,
         *,
         replace_loaded: bool = False,
+        api_is_default: bool = False,
     ) -> None:
         self._source = source
+        self._api_is_default = api_is_default
         self._destination = destination
         self._reporter = reporter
         self._span = since, until
@@ -162,6 +160,8 @@ class Backfill:
         self._done: set[Window] = set()
 
     def steps(self, ledger: Ledger) -> Iterator[Sequence[Step]]:
+        if self._api_is_default:
+            refuse_guess(ledger)
         loaded = [e.window for e in ledger.entries]
         planned: list[Window] = []
         for bundle in self._source.due(*self._span, loaded=loaded, replace=self._replaces):
@@ -203,3 +203,16 @@ class Backfill:
                 f"of what the Go hauser loaded, the rows whose EventStart lies in {step.window} are"
                 " replaced; any whose time it could not read (year 1) stay."
             )
+
+
+def refuse_guess(ledger: Ledger) -> None:
+    """Raise ConfigError while only the Go hauser has loaded anything: which API it used is not to be
+    guessed."""
+    ours = {EntryKind.SYNC, EntryKind.BACKFILL}
+    if ledger.baseline() and not any(entry.kind in ours for entry in ledger.entries):
+        raise ConfigError(
+            "the Go hauser has loaded here, and nothing in the configuration tells which of the two"
+            " export APIs it used.",
+            'Set ExportApi = "segments" if it was hauser 1.x, ExportApi = "bundles" if it was 0.x; then'
+            " run again.",
+        )

@@ -86,6 +86,7 @@ def backfill(
     until: datetime | None = None,
     *,
     replace_loaded: bool = False,
+    api_is_default: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Load the missing windows of a span, or with ``replace_loaded`` all of them anew.
@@ -100,7 +101,7 @@ def backfill(
         )
     plan = Backfill(
         plant.source, plant.destination, plant.reporter, since, until,
-        replace_loaded=replace_loaded,
+        replace_loaded=replace_loaded, api_is_default=api_is_default,
     )  # fmt: skip
     _carry_out(plan, plant, summary, dry_run=dry_run)
 

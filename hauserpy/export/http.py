@@ -210,9 +210,11 @@ class Http:
         self._sockets.abort()
 
     def _compare_clocks(self, response: requests.Response) -> None:
-        theirs = date_of(response.headers.get("Date"))
-        if theirs is not None and self.is_ours(response):
-            self._ahead = (self._timing.clock() - theirs).total_seconds()
+        if self.is_ours(response):
+            now = self._timing.clock()
+            theirs = date_of(response.headers.get("Date")) or now
+            # What comes out of a cache tells when it went in.
+            self._ahead = 0.0 if "Age" in response.headers else (now - theirs).total_seconds()
 
     def _parse(self, response: requests.Response, data: bytes) -> dict[str, Any]:
         try:

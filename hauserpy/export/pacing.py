@@ -29,21 +29,19 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     text = value.strip()
     if _SECONDS.fullmatch(text):
         return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, IndexError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
+    moment = date_of(text)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
 
 
 def date_of(value: str | None) -> datetime | None:
-    """When a server says that it is; None where it does not, or in no sense."""
+    """An HTTP date, without a zone in UTC (RFC 9110, 5.6.7); None where it is none."""
     try:
-        return None if value is None else email.utils.parsedate_to_datetime(value).astimezone(UTC)
-    except (ValueError, IndexError, OverflowError, TypeError):
+        moment = None if value is None else email.utils.parsedate_to_datetime(value)
+    except (ValueError, IndexError, OverflowError):
         return None
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=UTC)
 
 
 class Pacer:

@@ -1,7 +1,7 @@
 """One batch of text to staged bytes: copied by its records' form, or parsed, transformed and encoded;
 then compressed.
 
-What comes out depends on the batch alone; what is remembered of others makes it come sooner.
+The bytes that come out depend on the batch alone; what is remembered of others makes them come sooner.
 """
 
 from __future__ import annotations

@@ -283,7 +283,11 @@ def test_it_goes_on_where_hauser_stood(
     assert "loaded everything before 2026-05-03T00:00:00Z" in status
 
 
-@pytest.mark.parametrize("command", [["sync"], ["sync", "--dry-run"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [["sync"], ["sync", "--dry-run"], ["backfill", "--since", "2026-05-04"]],
+    ids=" ".join,
+)
 def test_nothing_is_taken_over_while_nobody_knows_from_which_api(
     site: Site, serve: Serve, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,6 +300,9 @@ def test_nothing_is_taken_over_while_nobody_knows_from_which_api(
     assert outcome.code == 2
     assert 'Set ExportApi = "segments" if it was hauser 1.x' in outcome.err
     assert {path: path.read_bytes() for path in site.save.iterdir() if path.is_file()} == before
+    skipped = "--since", "2026-05-03", "--until", "2026-05-03T01:00:00Z", "--reason", "x"
+    site.ok("skip", *skipped)
+    assert site.run(*command).code == 2, "what was given up tells nothing either"
     site.use(api, 1)
     site.ok("sync")
     # Now there is a ledger of ours, and it needs no telling.

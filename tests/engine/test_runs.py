@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from dataclasses import replace
@@ -331,3 +332,30 @@ def test_a_gap_in_what_is_offered_is_told_once(tmp_path: Path) -> None:
     start, stop = rfc3339(hour(1).start), rfc3339(hour(1).stop)
     assert f"offers nothing between {start} and {stop}" in told
     assert f"hauserpy backfill --since {start} --until {stop}" in told
+
+
+def test_rows_left_out_are_counted_once_also_when_a_run_dies_between_two_parts(
+    tmp_path: Path,
+) -> None:
+    def text(_: Step, spool: Spool) -> None:
+        starts = [rfc3339(hour(n).start) for n in range(3)]
+        spool.write(json.dumps([{"EventStart": start} for start in starts]).encode())
+
+    destination = folder_of(tmp_path)
+    backfill(
+        with_fetch(plant(Scripted(windows=[hour(7), hour(1)]), destination, tmp_path), text),
+        Summary(), hour(1).start,
+    )  # fmt: skip
+    made = plant(Scripted(windows=[Window(hour(0).start, hour(2).stop)]), destination, tmp_path)
+    made = with_fetch(made, text)
+
+    def die(entry: LedgerEntry) -> None:
+        raise ApiUnavailable("gone", "")
+
+    destination.after_load = die
+    with pytest.raises(ApiUnavailable):
+        backfill(made, Summary(), hour(0).start)
+    destination.after_load = lambda entry: None
+    backfill(made, Summary(), hour(0).start)
+    told = [(e.window, sum(e.changes.values())) for e in destination.ledger().entries]
+    assert told[:3] == [(hour(0), 1), (hour(1), 0), (hour(2), 0)]

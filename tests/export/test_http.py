@@ -24,6 +24,7 @@ from hauserpy.errors import (
 )
 from hauserpy.export import Timing, Waiter, body
 from hauserpy.export.http import Http
+from hauserpy.export.pacing import date_of
 from hauserpy.export.request import Request
 from hauserpy.export.source import SourceClosed
 from tests.export.conftest import NOW, TOKEN, FakeTime, settings_for
@@ -522,3 +523,11 @@ def test_429_that_asks_for_no_wait_is_not_asked_again_for_ever(time: FakeTime) -
         ask(server, time)
     assert time.slept[:4] == [1, 1, 1, 1], "at its word"
     assert time.slept[4:] == [480, 900, 900]
+
+
+@pytest.mark.parametrize("date", ["Thu, 26 Nov 2026 14:00:00", "Thu Nov 26 14:00:00 2026"])
+@pytest.mark.parametrize("zone", ["", " -0000"])
+def test_a_date_without_a_zone_is_in_utc(date: str, zone: str) -> None:
+    found = date_of(date + zone)
+    assert found is not None and found.isoformat() == "2026-11-26T14:00:00+00:00"
+    assert found == date_of("Thu, 26 Nov 2026 14:00:00 GMT")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 import gzip
 import itertools
 import json
@@ -13,12 +14,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import requests
 
 from hauserpy.config import ExportApi, Header, Secret
 from hauserpy.errors import AccessDenied, ApiUnavailable, ConfigError, Interrupted
 from hauserpy.export import Timing, Waiter, open_source
 from hauserpy.export.bundles import Bundles
 from hauserpy.export.fetch import fetch
+from hauserpy.export.http import Http
 from hauserpy.export.operations import Operation
 from hauserpy.export.segments import Segments
 from hauserpy.export.source import SourceClosed
@@ -534,3 +537,20 @@ def test_a_clock_that_is_ahead_exports_nothing(time: FakeTime, minutes: int, ref
         with pytest.raises(ConfigError, match=r"clock is 10 min .*ahead of the API's"):
             load(source, time)
         assert endpoints(api) == ["create", "cancel"]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_date_from_a_cache_tells_nothing_of_the_clock(time: FakeTime, cached: bool) -> None:
+    earlier = email.utils.format_datetime(time.now - timedelta(hours=1), usegmt=True)
+    http = Http(settings_for("https://api.fullstory.test", ExportApi.SEGMENTS), time.timing)
+    answer = requests.Response()
+    answer.url = "https://api.fullstory.test/x"
+    answer.headers["Date"] = earlier
+    if cached:
+        answer.headers["Age"] = "1800"
+    http._compare_clocks(answer)
+    assert http.ahead == (0 if cached else 3600)
+    del answer.headers["Date"]
+    http._compare_clocks(answer)
+    assert http.ahead == 0, "and none is no longer the last one's"
+    http.close()
