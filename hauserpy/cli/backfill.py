@@ -40,10 +40,7 @@ def backfill(
     """
     check_span(since, until)
 
-    def work(plant: Plant, summary: Summary, settings: Settings) -> None:
-        runs.backfill(
-            plant, summary, since, until,
-            replace_loaded=replace, api_is_default=settings.api_is_default, dry_run=dry_run,
-        )  # fmt: skip
+    def work(plant: Plant, summary: Summary, _: Settings) -> None:
+        runs.backfill(plant, summary, since, until, replace_loaded=replace, dry_run=dry_run)
 
     run(common, "backfill", work, as_json=as_json, locked=False, dry_run=dry_run)

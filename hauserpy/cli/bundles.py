@@ -14,7 +14,7 @@ from hauserpy.cli.common import WHEN, check_span, command
 from hauserpy.cli.look import read_ledger
 from hauserpy.cli.options import Common
 from hauserpy.cli.run import now
-from hauserpy.config import ExportApi, Settings
+from hauserpy.config import Settings
 from hauserpy.engine.report import window_json
 from hauserpy.entries import EntryKind
 from hauserpy.fields import catalogue
@@ -49,11 +49,8 @@ def _offered(
     settings: Settings, ledger: Ledger, since: datetime | None, until: datetime | None
 ) -> Iterator[Bundle]:
     from hauserpy.export import Timing, open_source
-    from hauserpy.export.windows import first_start
 
     settings.require_token()
-    if since is None and settings.export_api is ExportApi.SEGMENTS:
-        since = settings.start_time or first_start(now(), settings.export_duration)
     fields = catalogue(settings.include_mobile_apps_fields)
     with closing(open_source(settings, fields, timing=Timing(clock=now))) as source:
         # What is loaded as it was, and what is not as sync would ask for it.

@@ -151,6 +151,7 @@ def plant_for(settings: Settings, console: Console) -> Iterator[Plant]:
                 clock=now,
                 reporter=console,
                 stop=stop,
+                api_is_default=settings.api_is_default,
             )
     finally:
         source.close()

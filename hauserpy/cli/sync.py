@@ -56,7 +56,6 @@ def work_of(*, max_bundles: int | None = None, dry_run: bool = False) -> Work:
             from_start=settings.plans_from_start,
             # Generation 1 may never have had what lies between StartTime and its first bundle.
             tell_before=segments,
-            api_is_default=settings.api_is_default,
             max_bundles=max_bundles,
             dry_run=dry_run,
         )

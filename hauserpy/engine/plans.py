@@ -9,7 +9,7 @@ from typing import Protocol
 from hauserpy.destinations.base import Destination
 from hauserpy.engine.report import Reporter
 from hauserpy.entries import EntryKind
-from hauserpy.errors import ConfigError, DestinationRefused
+from hauserpy.errors import DestinationRefused
 from hauserpy.export.source import Source
 from hauserpy.ledger import Ledger, Step, steps_for
 from hauserpy.model import Bundle, Window, rfc3339
@@ -44,8 +44,7 @@ class Sync:
 
     With ``from_start`` it counts even when there is a checkpoint, and what is loaded is still passed
     over. With ``tell_before``, a ``start`` before all that is loaded, which sync will not come back
-    to, is told with what to do about it. With ``api_is_default`` nothing is taken over from the Go
-    hauser, which may have used the other API: ConfigError.
+    to, is told with what to do about it.
     """
 
     kind = EntryKind.SYNC
@@ -58,20 +57,16 @@ class Sync:
         *,
         from_start: bool = False,
         tell_before: bool = False,
-        api_is_default: bool = False,
     ) -> None:
         self._source = source
         self._reporter = reporter
         self._start = start
         self._from_start = from_start
         self._tells_before = tell_before
-        self._api_is_default = api_is_default
         self.offered_until: datetime | None = None
 
     def steps(self, ledger: Ledger) -> Iterator[Sequence[Step]]:
         self.offered_until = None
-        if self._api_is_default:
-            refuse_guess(ledger)
         if ledger.is_hausers:
             (baseline,) = ledger.entries
             self._reporter.note(
@@ -134,8 +129,7 @@ class Sync:
 
 
 class Backfill:
-    """The windows of a span that are not loaded, or with ``replace_loaded`` all of them anew.
-    ``api_is_default``: see `Sync`."""
+    """The windows of a span that are not loaded, or with ``replace_loaded`` all of them anew."""
 
     kind = EntryKind.BACKFILL
     offered_until: datetime | None = None
@@ -149,10 +143,8 @@ class Backfill:
         until: datetime | None,
         *,
         replace_loaded: bool = False,
-        api_is_default: bool = False,
     ) -> None:
         self._source = source
-        self._api_is_default = api_is_default
         self._destination = destination
         self._reporter = reporter
         self._span = since, until
@@ -160,8 +152,6 @@ class Backfill:
         self._done: set[Window] = set()
 
     def steps(self, ledger: Ledger) -> Iterator[Sequence[Step]]:
-        if self._api_is_default:
-            refuse_guess(ledger)
         loaded = [e.window for e in ledger.entries]
         planned: list[Window] = []
         for bundle in self._source.due(*self._span, loaded=loaded, replace=self._replaces):
@@ -203,16 +193,3 @@ class Backfill:
                 f"of what the Go hauser loaded, the rows whose EventStart lies in {step.window} are"
                 " replaced; any whose time it could not read (year 1) stay."
             )
-
-
-def refuse_guess(ledger: Ledger) -> None:
-    """Raise ConfigError while only the Go hauser has loaded anything: which API it used is not to be
-    guessed."""
-    ours = {EntryKind.SYNC, EntryKind.BACKFILL}
-    if ledger.baseline() and not any(entry.kind in ours for entry in ledger.entries):
-        raise ConfigError(
-            "the Go hauser has loaded here, and nothing in the configuration tells which of the two"
-            " export APIs it used.",
-            'Set ExportApi = "segments" if it was hauser 1.x, ExportApi = "bundles" if it was 0.x; then'
-            " run again.",
-        )

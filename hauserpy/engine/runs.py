@@ -46,6 +46,9 @@ class Plant:
     clock: Callable[[], datetime]
     reporter: Reporter
     stop: Waiter
+    api_is_default: bool = False
+    """Nothing tells which of the two export APIs is meant: over what the Go hauser has loaded, which
+    used one of them, no load is planned."""
 
 
 def sync(
@@ -56,7 +59,6 @@ def sync(
     keep_start: bool = False,
     from_start: bool = False,
     tell_before: bool = False,
-    api_is_default: bool = False,
     max_bundles: int | None = None,
     dry_run: bool = False,
 ) -> None:
@@ -73,7 +75,7 @@ def sync(
         )
     plan = Sync(
         plant.source, plant.reporter, start,
-        from_start=from_start, tell_before=tell_before, api_is_default=api_is_default,
+        from_start=from_start, tell_before=tell_before,
     )  # fmt: skip
     origin = start if keep_start else None
     _carry_out(plan, plant, summary, max_bundles=max_bundles, dry_run=dry_run, origin=origin)
@@ -86,7 +88,6 @@ def backfill(
     until: datetime | None = None,
     *,
     replace_loaded: bool = False,
-    api_is_default: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Load the missing windows of a span, or with ``replace_loaded`` all of them anew.
@@ -101,7 +102,7 @@ def backfill(
         )
     plan = Backfill(
         plant.source, plant.destination, plant.reporter, since, until,
-        replace_loaded=replace_loaded, api_is_default=api_is_default,
+        replace_loaded=replace_loaded,
     )  # fmt: skip
     _carry_out(plan, plant, summary, dry_run=dry_run)
 
@@ -158,7 +159,7 @@ def _carry_out(
     began = time.monotonic()
     try:
         if dry_run:
-            ledger = _ledger(plant)
+            ledger = _to_plan_from(plant)
             summary.planned = list(_of_first(max_bundles, plan.steps(ledger)))
             summary.checkpoint = ledger.checkpoint
         else:
@@ -212,7 +213,7 @@ class _Run:
 
     def _load_all(self) -> None:
         """Load what the ledger, as it is now, leaves to be done."""
-        ledger = self._begun(_ledger(self.plant))
+        ledger = self._begun(_to_plan_from(self.plant))
         self.summary.checkpoint = ledger.checkpoint
         ledger = self._pass_over(ledger)
         with self._line(ledger) as line:
@@ -303,6 +304,26 @@ class _Run:
         self.summary.passed.append(Window(first, reach))
         self.summary.checkpoint = reach
         return ledger.raised_to(reach)
+
+
+def _to_plan_from(plant: Plant) -> Ledger:
+    ledger = _ledger(plant)
+    if plant.api_is_default:
+        _refuse_guess(ledger)
+    return ledger
+
+
+def _refuse_guess(ledger: Ledger) -> None:
+    """Raise ConfigError while only the Go hauser has loaded anything: which API it used is not to be
+    guessed."""
+    ours = {EntryKind.SYNC, EntryKind.BACKFILL}
+    if ledger.baseline() and not any(entry.kind in ours for entry in ledger.entries):
+        raise ConfigError(
+            "the Go hauser has loaded here, and nothing in the configuration tells which of the two"
+            " export APIs it used.",
+            'Set ExportApi = "segments" if it was hauser 1.x, ExportApi = "bundles" if it was 0.x; then'
+            " run again.",
+        )
 
 
 def _ledger(plant: Plant) -> Ledger:

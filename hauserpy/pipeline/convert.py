@@ -194,8 +194,7 @@ class Converter:
         records = self.reader.read(batch)
         check_depth(records.values, batch, most_bytes=most)
         if self._job.clip is None:
-            counts = Counts.total(self._transformer.rows(f).counts for f in _few_at_a_time(records))
-            counts = replace(counts, changes=Changes())
+            counts = replace(self._counts(records), changes=Changes())
             return self._converted(batch, counts, batch.text, batch.separator)
         # What is left out leaves no gap; the records that stay are those served, to the letter.
         kept, made = [], []
@@ -219,8 +218,11 @@ class Converter:
         return replace(counts, count=len(starts), changes=Changes())
 
     def _of_starts(self, starts: Sequence[str]) -> Counts:
-        records = Records([{EVENT_START: s} for s in starts], plain="\0" not in "".join(starts))
-        return Counts.total(self._transformer.rows(f).counts for f in _few_at_a_time(records))
+        plain = "\0" not in "".join(starts)
+        return self._counts(Records([{EVENT_START: start} for start in starts], plain=plain))
+
+    def _counts(self, records: Records) -> Counts:
+        return Counts.total(self._transformer.rows(few).counts for few in _few_at_a_time(records))
 
 
 def _parsed(insides: Iterable[bytes], most_bytes: int) -> Records:

@@ -103,12 +103,13 @@ class Pool:
         mender: Converter | None = None
         try:
             here = self._converter(job, source) if self._is_small(source) else None
-            room = self._needed(job) * _SLOTS_A_WORKER if here is None else 1
+            workers = self._needed(job)
+            room = workers * _SLOTS_A_WORKER if here is None else 1
             while True:
                 while len(queue) < room and (stretch := source.next()) is not None:
                     ticket = _Ticket(stretch)
                     if here is None:
-                        self._give(job, ticket)
+                        self._give(job, ticket, workers)
                     else:
                         ticket.result = _done_here(here, stretch)
                         self._form = here.reader.form or self._form
@@ -195,13 +196,13 @@ class Pool:
         self._release(ticket)
         return ticket.stretch
 
-    def _give(self, job: Job, ticket: _Ticket) -> None:
+    def _give(self, job: Job, ticket: _Ticket, workers: int) -> None:
         if not self._workers:
             self._start()
         slots = self._slots
         assert slots is not None
         stretch = ticket.stretch
-        worker = min(self._workers[: self._needed(job)], key=lambda w: len(w.tickets))
+        worker = min(self._workers[:workers], key=lambda w: len(w.tickets))
         # There is one for every ticket that the queue has room for.
         slot = self._free.pop()
         fits = slots.put(slot, *stretch.pieces)

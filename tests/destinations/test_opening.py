@@ -26,18 +26,22 @@ def test_parquet_without_pyarrow_is_refused_at_once(
     assert importlib.util.find_spec("pyarrow")
 
 
+def _in_a_bucket(tmp_dir: Path) -> Settings:
+    return Settings(
+        provider=Provider.AWS,
+        storage_only=True,
+        s3=S3Settings(bucket="bucket", region="us-east-1", endpoint="http://127.0.0.1:1"),
+        tmp_dir=tmp_dir,
+    )
+
+
 def test_a_user_without_a_home_locks_in_tmp_dir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    settings = Settings(
-        provider=Provider.AWS,
-        storage_only=True,
-        s3=S3Settings(bucket="bucket", region="us-east-1", endpoint="http://127.0.0.1:1"),
-        tmp_dir=tmp_path,
-    )
+    settings = _in_a_bucket(tmp_path)
     destination = open_destination(settings)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     usual = run_lock_path(settings, destination)
@@ -49,12 +53,7 @@ def test_a_user_without_a_home_locks_in_tmp_dir(
 
 
 def test_a_home_that_is_not_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(
-        provider=Provider.AWS,
-        storage_only=True,
-        s3=S3Settings(bucket="bucket", region="us-east-1", endpoint="http://127.0.0.1:1"),
-        tmp_dir=tmp_path,
-    )
+    settings = _in_a_bucket(tmp_path)
     destination = open_destination(settings)
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     monkeypatch.setenv("HOME", "/nonexistent")

@@ -14,6 +14,7 @@ _TYPES = {
 }
 
 
+_START = re.compile(r"[0-9-]+(?:\.[0-9]{6})?")
 _LATER = re.compile(r"-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z.]+")
 
 
@@ -24,16 +25,16 @@ def content_type(name: str) -> str:
     return _TYPES.get(dot + ending, "text/plain")
 
 
-def with_load(plain: str, prefix: str, load: str) -> str:
-    """``<prefix><start>-<load>.csv`` for ``<prefix><start>.csv``: the name of a later load."""
-    tail = plain.removeprefix(prefix)
-    return prefix + re.sub(r"^[0-9-]+(?:\.[0-9]{6})?", lambda m: f"{m[0]}-{load}", tail)
-
-
 def stem(plain: str, prefix: str) -> str:
     """``<prefix><start>`` of ``<prefix><start>.csv``, with which all names of its window begin."""
-    tail = plain.removeprefix(prefix)
-    return prefix + re.sub(r"^([0-9-]+(?:\.[0-9]{6})?).*$", r"\1", tail)
+    start = _START.match(plain.removeprefix(prefix))
+    return prefix + (start[0] if start is not None else "")
+
+
+def with_load(plain: str, prefix: str, load: str) -> str:
+    """``<prefix><start>-<load>.csv`` for ``<prefix><start>.csv``: the name of a later load."""
+    begin = stem(plain, prefix)
+    return f"{begin}-{load}{plain.removeprefix(begin)}"
 
 
 def is_later(name: str, stem: str) -> bool:
